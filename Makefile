@@ -1,0 +1,68 @@
+# Every target installs what it needs into .venv first and starts at once the next time.
+# PYTHON=python3.12 picks the interpreter; TORCH=cpu picks torch's small build.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+TORCH ?=
+WORKSPACE ?= .ringwatch/demo/game_signups
+PORT ?= 8000
+ARGS ?=
+
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if $(TORCH),--torch-backend $(TORCH))
+# The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
+DEMO_KEY := ringwatch-demo-key-for-simulated-data
+
+.PHONY: help setup demo serve test test-all lint bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: .venv/.dev ## Install everything a developer needs into .venv
+
+demo: .venv/.core ## Build, train, rings and live answers on real and simulated data (about 5 minutes)
+	@$(BIN)/ringwatch demo $(ARGS)
+
+serve: .venv/.core ## Keep the API and the console up on WORKSPACE (default: the demo's game) and PORT
+	@if [ "$(WORKSPACE)" = ".ringwatch/demo/game_signups" ]; then \
+	  export RINGWATCH_HASH_KEY="$${RINGWATCH_HASH_KEY:-$(DEMO_KEY)}"; \
+	  [ -e "$(WORKSPACE)/current.json" ] || $(BIN)/ringwatch demo --no-service; \
+	fi; \
+	exec $(BIN)/ringwatch serve --workspace "$(WORKSPACE)" --port $(PORT) $(ARGS)
+
+test: .venv/.dev ## Run the tests, without the slow ones
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: .venv/.dev ## Run all tests, with the slow ones
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev ## Check style, types and which room imports which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/.core ## Time and peak memory of build at 1, 2 and 4 copies of the largest table
+	@$(BIN)/python benchmarks/build.py $(ARGS)
+
+clean: ## Remove .venv and the demo's workspaces
+	@rm -rf .venv .ringwatch/demo
+
+.venv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Ringwatch needs Python 3.11 or later; name one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "On Debian: apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.core: pyproject.toml constraints.txt | .venv/bin/uv
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/.dev: .venv/.core
+	@$(INSTALL) -e ".[dev,notebooks,neo4j,ray]"
+	@touch $@
