@@ -1,0 +1,35 @@
+"""What the command line takes from its environment, read once and then frozen."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+HASH_KEY_VARIABLE: Final = "RINGWATCH_HASH_KEY"
+
+DEMO_HASH_KEY: Final = "ringwatch-demo-key-for-simulated-data"
+"""Hashes the identifiers of the demo, whose players are simulated; never a default for other data."""
+
+
+class Settings(BaseSettings):
+    """Environment of one `ringwatch` process.
+
+    Attributes:
+        workspace: Folder that holds snapshots, bundles and rings (`RINGWATCH_WORKSPACE`).
+        seed: Seed of everything random (`RINGWATCH_SEED`).
+        hash_key: Key of the identifier hash (`RINGWATCH_HASH_KEY`); has no default.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RINGWATCH_", frozen=True, extra="ignore")
+
+    workspace: Path = Path(".ringwatch")
+    seed: int = 0
+    hash_key: SecretStr | None = None
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process; the environment is read at the first call."""
+    return Settings()
