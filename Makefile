@@ -23,6 +23,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.dev ## Install everything a developer needs into .venv
+	@echo "ready: $(BIN)/ringwatch --help"
 
 demo: .venv/.core ## Build, train, rings and live answers on real and simulated data (about 5 minutes)
 	@$(BIN)/ringwatch demo $(ARGS)
