@@ -1,0 +1,5 @@
+"""Errors."""
+
+
+class RingwatchError(Exception):
+    """Base."""

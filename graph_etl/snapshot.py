@@ -1,0 +1,407 @@
+"""The snapshot: a folder, written once, that all processes map into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from graph_etl.adjacency import CSR
+from graph_etl.errors import RingwatchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NO_TIME = -(2**63)
+"""The time of something whose time nobody told, in milliseconds."""
+
+NO_HUB = 2**63 - 1
+"""``hub_since`` of a node that is no hub."""
+
+FORMAT = 1
+
+
+class SnapshotError(RingwatchError):
+    """A folder does not hold a snapshot that this version can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindInfo:
+    """A kind of node: its name, whether it says who is behind an account, whether its keys are public."""
+
+    name: str
+    identifier: bool
+    public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeInfo:
+    """An attribute of accounts: ``number``, ``category`` (with its categories) or ``flag``."""
+
+    name: str
+    type: str
+    categories: tuple[str, ...] = ()
+
+
+class Strings(Sequence[str]):
+    """Strings in mapped memory, read like a list."""
+
+    def __init__(self, array: pa.Array) -> None:
+        self.arrow = array
+
+    def __len__(self) -> int:
+        return len(self.arrow)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice | NDArray[np.integer[Any]]) -> list[str]: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self.arrow.take(pa.array(range(*index.indices(len(self))), pa.int64())).to_pylist()
+        if isinstance(index, np.ndarray) and index.ndim == 1:
+            return self.arrow.take(pa.array(index)).to_pylist()
+        at = int(index)
+        return self.arrow[at if at >= 0 else len(self) + at].as_py()
+
+    def to_list(self) -> list[str]:
+        """All of them, as Python strings."""
+        return list(self.arrow.to_pylist())
+
+
+def node_hashes(kind: str, keys: Sequence[str]) -> NDArray[np.uint64]:
+    """Stable 128-bit names of nodes, the same in every build and on every machine.
+
+    Args:
+        kind: Kind of the nodes.
+        keys: ``n`` keys.
+
+    Returns:
+        ``uint64[n, 2]``.
+    """
+    start = hashlib.blake2b(kind.encode() + b"\0", digest_size=16)
+    digests = bytearray()
+    for key in keys:
+        one = start.copy()
+        one.update(key.encode())
+        digests += one.digest()
+    return np.frombuffer(bytes(digests), dtype="<u8").reshape(-1, 2)
+
+
+class Relation:
+    """One relation of a snapshot; its edges are mapped when they are first asked for.
+
+    Attributes:
+        name: ``used:KIND`` or the type of the events.
+        used: Whether accounts used entities.
+        directed: Whether the two ends differ in meaning; if not, ``into`` is ``out``.
+        value: ``one``, ``count`` or ``amount``.
+        edges: Number of edges, each counted once.
+        from_kinds: Ordinals of the kinds that edges start from.
+        to_kinds: Ordinals of the kinds that edges lead to.
+    """
+
+    def __init__(self, folder: Path, entry: dict[str, Any]) -> None:
+        self._folder = folder
+        self._sides: dict[str, str] = entry["sides"]
+        self._csrs: dict[str, CSR] = {}
+        self.name: str = entry["name"]
+        self.used: bool = entry["used"]
+        self.directed: bool = entry["directed"]
+        self.value: str = entry["value"]
+        self.edges: int = entry["edges"]
+        self.from_kinds: tuple[int, ...] = tuple(entry["from_kinds"])
+        self.to_kinds: tuple[int, ...] = tuple(entry["to_kinds"])
+
+    def __repr__(self) -> str:
+        return f"Relation({self.name!r}, edges={self.edges})"
+
+    def _csr(self, side: str) -> CSR:
+        stored = self._sides[side]
+        if stored not in self._csrs:
+            self._csrs[stored] = CSR(
+                *(_load(self._folder, f"{stored}.{part}") for part in ("indptr", "nbr", "pos", "value"))
+            )
+        return self._csrs[stored]
+
+    @property
+    def out(self) -> CSR:
+        """Edges by the node they start from, one entry an event."""
+        return self._csr("out")
+
+    @property
+    def into(self) -> CSR:
+        """Edges by the node they lead to, one entry an event."""
+        return self._csr("into")
+
+    @property
+    def pair_out(self) -> CSR:
+        """Distinct pairs by the node they start from, at their first position, values summed."""
+        return self._csr("pair_out")
+
+    @property
+    def pair_in(self) -> CSR:
+        """Distinct pairs by the node they lead to, at their first position, values summed."""
+        return self._csr("pair_in")
+
+
+def _load(folder: Path, name: str) -> NDArray[Any]:
+    path = folder / f"{name}.npy"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        message = f"{path}: missing from the snapshot; build it again with `ringwatch build SPEC`"
+        raise SnapshotError(message) from None
+    return np.asarray(array).view(np.ndarray)
+
+
+class Snapshot:
+    """A snapshot, opened by memory mapping. Indices: nodes 0..N-1, accounts 0..A-1, positions 0..M-1.
+
+    What is visible at horizon ``h`` is every entry whose ``pos`` is below ``h``.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.path = folder
+        self.manifest = manifest
+        self.id: str = manifest["id"]
+        self.kinds = tuple(KindInfo(**kind) for kind in manifest["kinds"])
+        self.attributes = tuple(
+            AttributeInfo(entry["name"], entry["type"], tuple(entry["categories"]))
+            for entry in manifest["attributes"]
+        )
+        self.event_types: tuple[str, ...] = tuple(manifest["event_types"])
+        self.relations = tuple(
+            Relation(folder / "relations" / str(ordinal), entry)
+            for ordinal, entry in enumerate(manifest["relations"])
+        )
+        self.n_nodes: int = manifest["counts"]["nodes"]
+        self.n_accounts: int = manifest["counts"]["accounts"]
+        self.n_events: int = manifest["counts"]["events"]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Snapshot:
+        """Open a snapshot.
+
+        Args:
+            path: Its folder.
+
+        Returns:
+            The snapshot.
+
+        Raises:
+            SnapshotError: If the folder holds none, or one of another format.
+        """
+        folder = Path(path)
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            message = f"{folder}: no snapshot there; build one with `ringwatch build SPEC`"
+            raise SnapshotError(message) from None
+        if manifest.get("format") != FORMAT:
+            message = (
+                f"{folder}: snapshot format {manifest.get('format')}, this version reads {FORMAT};"
+                " build it again with `ringwatch build SPEC`"
+            )
+            raise SnapshotError(message)
+        return cls(folder, manifest)
+
+    def __repr__(self) -> str:
+        return (
+            f"Snapshot({self.id!r}, nodes={self.n_nodes}, accounts={self.n_accounts}, events={self.n_events})"
+        )
+
+    @cached_property
+    def node_kind(self) -> NDArray[np.int16]:
+        """``int16[N]`` into ``kinds``."""
+        return _load(self.path, "node_kind")
+
+    @cached_property
+    def node_keys(self) -> Strings:
+        """``N`` keys: account ids as given, hashes of private identifiers, values of public kinds."""
+        table = pa.ipc.open_file(pa.memory_map(str(self.path / "node_keys.arrow"))).read_all()
+        column = table.column("key")
+        return Strings(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
+
+    @cached_property
+    def account_node(self) -> NDArray[np.int32]:
+        """``int32[A]``, the node of each account."""
+        return _load(self.path, "account_node")
+
+    @cached_property
+    def node_account(self) -> NDArray[np.int32]:
+        """``int32[N]``, the account of each node, -1 for entities."""
+        return _load(self.path, "node_account")
+
+    @cached_property
+    def account_ids(self) -> Strings:
+        """``A`` account ids, as given unless the spec calls them secret."""
+        return Strings(self.node_keys.arrow.take(pa.array(self.account_node)))
+
+    @cached_property
+    def first_seen_ms(self) -> NDArray[np.int64]:
+        """``int64[A]``, ``NO_TIME`` if unknown."""
+        return _load(self.path, "first_seen_ms")
+
+    @cached_property
+    def last_seen_ms(self) -> NDArray[np.int64]:
+        """``int64[A]``, ``NO_TIME`` if unknown."""
+        return _load(self.path, "last_seen_ms")
+
+    @cached_property
+    def first_pos(self) -> NDArray[np.int64]:
+        """``int64[A]``, position of the row that brought the account in."""
+        return _load(self.path, "first_pos")
+
+    @cached_property
+    def attribute_values(self) -> NDArray[np.float64]:
+        """``float64[A, n_attributes]``: NaN missing, category as an index, flag 0 or 1."""
+        return _load(self.path, "attribute_values")
+
+    @cached_property
+    def event_time_ms(self) -> NDArray[np.int64]:
+        """``int64[M]``, when each row happened, ``NO_TIME`` if unknown."""
+        return _load(self.path, "event_time_ms")
+
+    @cached_property
+    def event_known_ms(self) -> NDArray[np.int64]:
+        """``int64[M]``, when each row became known, ascending, ``NO_TIME`` first."""
+        return _load(self.path, "event_known_ms")
+
+    @cached_property
+    def event_type(self) -> NDArray[np.int16]:
+        """``int16[M]`` into ``event_types``."""
+        return _load(self.path, "event_type")
+
+    @cached_property
+    def hub_since(self) -> NDArray[np.int64]:
+        """``int64[N]``: the node is a hub at every horizon above this position; ``NO_HUB`` never."""
+        return _load(self.path, "hub_since")
+
+    @cached_property
+    def hubs(self) -> pl.DataFrame:
+        """Columns node, kind, key, accounts, reason, since_ms."""
+        return pl.read_parquet(self.path / "hubs.parquet")
+
+    @cached_property
+    def verdicts(self) -> pl.DataFrame:
+        """Columns account, label (1 bad, 0 good), known_ms (null: a target only), reason; oldest first."""
+        return pl.read_parquet(self.path / "verdicts.parquet")
+
+    @cached_property
+    def groups(self) -> pl.DataFrame:
+        """Columns account, group, role (train or judge), mapping (ordinal in the spec)."""
+        return pl.read_parquet(self.path / "groups.parquet")
+
+    @cached_property
+    def quarantine(self) -> pl.DataFrame:
+        """Rows and cells that are not in the graph: source, mapping, file, row, column, scope, reason."""
+        path = self.path / "quarantine.parquet"
+        return pl.read_parquet(path) if path.exists() else pl.DataFrame()
+
+    @cached_property
+    def folds(self) -> NDArray[np.int8]:
+        """``int8[A]``, the fold in which each account is held out."""
+        return _load(self.path, "folds")
+
+    @cached_property
+    def splits(self) -> NDArray[np.int8] | None:
+        """``int8[A, n_splits]``: 0 train, 1 validation, 2 test, -1 none; None if the spec gives none."""
+        return _load(self.path, "splits") if (self.path / "splits.npy").exists() else None
+
+    @cached_property
+    def _names(self) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+        return _load(self.path, "node_names"), _load(self.path, "node_by_name")
+
+    @cached_property
+    def _kind_ordinals(self) -> dict[str, int]:
+        return {kind.name: ordinal for ordinal, kind in enumerate(self.kinds)}
+
+    def node_index(self, kind: str, key: str) -> int | None:
+        """Find a node by a binary search.
+
+        Args:
+            kind: Name of its kind.
+            key: Its key, as ``graph_etl.identifiers.entity_key`` gives it.
+
+        Returns:
+            Its index, or None if the snapshot has none such.
+        """
+        ordinal = self._kind_ordinals.get(kind)
+        if ordinal is None:
+            return None
+        names, nodes = self._names
+        name = node_hashes(kind, [key])[0, 0]
+        at = int(np.searchsorted(names, name))
+        while at < len(names) and names[at] == name:
+            node = int(nodes[at])
+            if self.node_kind[node] == ordinal and self.node_keys[node] == key:
+                return node
+            at += 1
+        return None
+
+    def account_index(self, account_id: str) -> int | None:
+        """Find an account.
+
+        Args:
+            account_id: Its id, as stored.
+
+        Returns:
+            Its account index, or None if the snapshot has none such.
+        """
+        node = self.node_index(self.kinds[0].name, account_id)
+        return None if node is None else int(self.node_account[node])
+
+    def relation(self, name: str) -> Relation:
+        """One relation by its name.
+
+        Args:
+            name: ``used:KIND`` or a type.
+
+        Returns:
+            The relation.
+
+        Raises:
+            SnapshotError: If there is none such.
+        """
+        for relation in self.relations:
+            if relation.name == name:
+                return relation
+        known = ", ".join(relation.name for relation in self.relations)
+        message = f"{self.path}: no relation {name!r}; there are: {known}"
+        raise SnapshotError(message)
+
+    @property
+    def end_horizon(self) -> int:
+        """The horizon at which everything is visible."""
+        return self.n_events
+
+    def horizon_at(self, time_ms: int) -> int:
+        """The horizon at a time.
+
+        Args:
+            time_ms: Milliseconds Unix time.
+
+        Returns:
+            Number of rows known by then; rows without a time count as known.
+        """
+        return int(np.searchsorted(self.event_known_ms, time_ms, side="right"))
+
+    def labels(self) -> NDArray[np.int8]:
+        """The last verdict on each account.
+
+        Returns:
+            ``int8[A]``: 1 bad, 0 good, -1 none. That silence may count as good is not applied.
+        """
+        labels = np.full(self.n_accounts, -1, np.int8)
+        verdicts = self.verdicts.group_by("account", maintain_order=True).last()
+        labels[verdicts["account"].to_numpy()] = verdicts["label"].to_numpy()
+        return labels
