@@ -1,0 +1,756 @@
+"""The one kernel that computes as-of features, for a million questions or for one.
+
+Every number here is a function of what is visible at the question's horizon: entries whose position is
+below it, plus the edges that the question itself brings (the event being scored). Neighbourhoods are cut
+to the most recent visible entries, never at random, so an answer can be had again bit by bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from features.view import (
+    EVENT_POS,
+    EVENT_PTR,
+    EVENT_VALUE,
+    PAIR_NBR,
+    PAIR_POS,
+    PAIR_PTR,
+    float32_array,
+    int32_array,
+    int64_array,
+)
+
+NO_TIME: Final = -(2**63)
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+WEEK_MS: Final = 7 * DAY_MS
+MONTH_MS: Final = 30 * DAY_MS
+
+# Counterparts read for the histogram of one side; nearly every account of the sets seen has fewer.
+RECENT_PAIRS: Final = 256
+# Counterparts read for a neighbour's profile, computed for up to hundreds of neighbours a question.
+PROFILE_PAIRS: Final = 16
+RECENT_EVENTS: Final = 1024
+DIRECT_PER_SIDE: Final = 64
+USERS_PER_NODE: Final = 16
+NODES_SHARED: Final = 256
+CO_USERS: Final = 256
+# Accounts whose behaviour is compared on each side of the own first appearance, and accounts counted there.
+BURST_COMPARED: Final = 32
+BURST_COUNTED: Final = 1024
+# A node with more users than this says little of who is behind an account, hub or not.
+SHARED_MAX: Final = 256
+CATEGORY_SLOTS: Final = 8
+
+N_BINS: Final = 15
+SIDE_WIDTH: Final = 18 + N_BINS
+ACCOUNT_WIDTH: Final = 3
+BURST_WIDTH: Final = 13
+DIRECT_HEAD: Final = 1
+SHARED_HEAD: Final = 9
+
+
+class Graph(NamedTuple):
+    """The arrays of a `GraphView` in the form that the compiled code takes."""
+
+    addresses: Any
+    n_nodes: int
+    n_sides: int
+    account_side: Any
+    node_account: Any
+    account_node: Any
+    hub_since: Any
+    known_ms: Any
+    time_ms: Any
+    attributes: Any
+    is_category: Any
+    by_age: Any
+    age_rank: Any
+    first_seen_ms: Any
+    first_pos: Any
+
+
+class Extras(NamedTuple):
+    """The edges that the questions bring themselves; those of question ``q`` are ``ptr[q]:ptr[q + 1]``."""
+
+    ptr: Any
+    side: Any
+    node: Any
+    value: Any
+    new: Any
+    touch: Any
+
+
+class Asked(NamedTuple):
+    """The questions: one row each."""
+
+    account: Any
+    horizon: Any
+    time_ms: Any
+    first_seen_ms: Any
+    attributes: Any
+
+
+def _compiled(function: Any) -> Any:
+    # numpy's error model: a division by zero is a NaN for the caller to see, not an exception without a row.
+    return njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+@_compiled
+def visible(positions: Any, start: int, stop: int, horizon: int) -> int:
+    """Index past the last entry of ``positions[start:stop]`` (ascending) that lies below the horizon."""
+    low = start
+    high = stop
+    while low < high:
+        middle = (low + high) >> 1
+        if positions[middle] < horizon:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@_compiled
+def visible_pairs(graph: Graph, row: int, node: int, horizon: int) -> Any:
+    """Start and stop of a node's distinct counterparts that are visible at the horizon."""
+    if node < 0:
+        return 0, 0
+    pointers = int64_array(graph.addresses[row, PAIR_PTR], graph.n_nodes + 1)
+    start = pointers[node]
+    stop = pointers[node + 1]
+    if start == stop:
+        return start, start
+    return start, visible(int64_array(graph.addresses[row, PAIR_POS], stop), start, stop, horizon)
+
+
+@_compiled
+def visible_events(graph: Graph, row: int, node: int, horizon: int) -> Any:
+    """Start and stop of a node's events that are visible at the horizon."""
+    if node < 0:
+        return 0, 0
+    pointers = int64_array(graph.addresses[row, EVENT_PTR], graph.n_nodes + 1)
+    start = pointers[node]
+    stop = pointers[node + 1]
+    if start == stop:
+        return start, start
+    return start, visible(int64_array(graph.addresses[row, EVENT_POS], stop), start, stop, horizon)
+
+
+@_compiled
+def partners_through(
+    graph: Graph, side: int, node: int, horizon: int, extras: Extras, first: int, last: int
+) -> int:
+    """Distinct nodes that reach ``node`` through this side, the question's own new edges included."""
+    if node < 0:
+        return 1
+    start, stop = visible_pairs(graph, graph.n_sides + side, node, horizon)
+    count = stop - start
+    for index in range(first, last):
+        if extras.node[index] == node and extras.side[index] == side and extras.new[index]:
+            count += 1
+    return count
+
+
+@_compiled
+def users_of(graph: Graph, node: int, horizon: int, extras: Extras, first: int, last: int) -> int:
+    """Distinct accounts that touch ``node`` in any way, the asked account included where it does."""
+    if node < 0:
+        return 1
+    start, stop = visible_pairs(graph, 2 * graph.n_sides, node, horizon)
+    count = stop - start
+    for index in range(first, last):
+        if extras.node[index] == node and extras.touch[index]:
+            count += 1
+    return count
+
+
+@_compiled
+def position_at(known_ms: Any, horizon: int, time_ms: int) -> int:
+    """First position below the horizon that became known at ``time_ms`` or later."""
+    low = 0
+    high = min(horizon, len(known_ms))
+    while low < high:
+        middle = (low + high) >> 1
+        if known_ms[middle] < time_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@_compiled
+def signed_log(value: float) -> float:
+    """Logarithm that keeps the sign: ``sign(x) log(1 + |x|)``."""
+    return np.log1p(value) if value >= 0 else -np.log1p(-value)
+
+
+@_compiled
+def attribute_slots(is_category: Any) -> int:
+    """Places that the attributes take in a profile."""
+    slots = 0
+    for index in range(len(is_category)):
+        slots += CATEGORY_SLOTS if is_category[index] else 1
+    return slots
+
+
+@_compiled
+def write_profile(
+    graph: Graph,
+    node: int,
+    attributes: Any,
+    horizon: int,
+    extras: Extras,
+    first: int,
+    last: int,
+    own: bool,
+    out: Any,
+) -> None:
+    """Write the behaviour vector of one account: attributes, then size and commonness for each side.
+
+    ``own`` is True for the account that is asked about: the question's extra edges are then its edges.
+    """
+    place = 0
+    for index in range(len(graph.is_category)):
+        value = attributes[index]
+        if graph.is_category[index]:
+            for slot in range(CATEGORY_SLOTS):
+                out[place + slot] = 0.0
+            if not np.isnan(value):
+                out[place + int(value) % CATEGORY_SLOTS] = 1.0
+            place += CATEGORY_SLOTS
+        else:
+            out[place] = 0.0 if np.isnan(value) else signed_log(value)
+            place += 1
+    for side in range(graph.n_sides):
+        start, stop = visible_pairs(graph, side, node, horizon)
+        degree = stop - start
+        total = 0.0
+        read = 0
+        if stop > start:
+            neighbours = int32_array(graph.addresses[side, PAIR_NBR], stop)
+            for index in range(stop - 1, max(start, stop - PROFILE_PAIRS) - 1, -1):
+                total += np.log2(1.0 + users_of(graph, neighbours[index], horizon, extras, first, last))
+                read += 1
+        if own:
+            for index in range(first, last):
+                if extras.side[index] == side and extras.new[index]:
+                    degree += 1
+                    if read < PROFILE_PAIRS:
+                        users = users_of(graph, extras.node[index], horizon, extras, first, last)
+                        total += np.log2(1.0 + users)
+                        read += 1
+        out[place] = np.log1p(degree + 0.0)
+        out[place + 1] = total / read / 4.0 if read > 0 else -1.0
+        place += 2
+
+
+@_compiled
+def similarity(left: Any, right: Any) -> float:
+    """Gaussian similarity of two profiles over the places in which either says something."""
+    total = 0.0
+    count = 0
+    for index in range(len(left)):
+        a = left[index]
+        b = right[index]
+        if (a == 0.0 and b == 0.0) or (a == -1.0 and b == -1.0):
+            continue
+        total += (a - b) * (a - b)
+        count += 1
+    if count == 0:
+        return 1.0
+    return np.exp(-2.0 * total / count)
+
+
+@_compiled
+def _neighbour_profile(
+    graph: Graph, profiles: Any, account: int, horizon: int, extras: Extras, first: int, last: int, out: Any
+) -> None:
+    if len(profiles) > 0:
+        for index in range(len(out)):
+            out[index] = profiles[account, index]
+        return
+    node = graph.account_node[account]
+    write_profile(graph, node, graph.attributes[account], horizon, extras, first, last, False, out)
+
+
+@_compiled
+def _bin(users: int) -> int:
+    """Bin of a commonness: powers of two, the last one open."""
+    place = 0
+    while users > 1 and place < N_BINS - 1:
+        users >>= 1
+        place += 1
+    return place
+
+
+@_compiled
+def _write_side(
+    graph: Graph,
+    side: int,
+    node: int,
+    horizon: int,
+    now_ms: int,
+    extras: Extras,
+    first: int,
+    last: int,
+    out: Any,
+) -> None:
+    """Typed profile of one side: sizes, how common the counterparts are, and how fast all of it came."""
+    for index in range(SIDE_WIDTH):
+        out[index] = 0.0
+    start, stop = visible_pairs(graph, side, node, horizon)
+    degree = stop - start
+    total = 0.0
+    least = 1e9
+    most = 0.0
+    partners_total = 0.0
+    partners_least = 1e9
+    partners_most = 0.0
+    read = 0
+    fastest = np.zeros(4, dtype=np.int64)
+    youngest_ms = np.int64(-1)
+    windows = (HOUR_MS, DAY_MS, WEEK_MS, MONTH_MS)
+    timed = now_ms != NO_TIME
+    since = np.zeros(4, dtype=np.int64)
+    if timed:
+        for w in range(4):
+            since[w] = position_at(graph.known_ms, horizon, now_ms - windows[w])
+    n_own = last - first
+    lowest = max(start, stop - RECENT_PAIRS)
+    for step in range(stop - lowest + n_own):
+        if step < n_own:
+            index = first + step
+            if extras.side[index] != side or not extras.new[index]:
+                continue
+            counterpart = np.int64(extras.node[index])
+            degree += 1
+        else:
+            index = stop - 1 - (step - n_own)
+            counterpart = np.int64(int32_array(graph.addresses[side, PAIR_NBR], stop)[index])
+        users = users_of(graph, counterpart, horizon, extras, first, last)
+        value = np.log2(1.0 + users)
+        total += value
+        least = min(least, value)
+        most = max(most, value)
+        out[9 + _bin(users)] += 1.0
+        value = np.log2(1.0 + partners_through(graph, side, counterpart, horizon, extras, first, last))
+        partners_total += value
+        partners_least = min(partners_least, value)
+        partners_most = max(partners_most, value)
+        read += 1
+        if timed and counterpart >= 0:
+            row = graph.n_sides + side
+            begin, end = visible_pairs(graph, row, counterpart, horizon)
+            positions = int64_array(graph.addresses[row, PAIR_POS], end)
+            for w in range(4):
+                fastest[w] = max(fastest[w], end - visible(positions, begin, end, since[w]))
+            if end > begin:
+                began_ms = graph.time_ms[positions[begin]]
+                if began_ms != NO_TIME:
+                    age_ms = max(np.int64(0), now_ms - began_ms)
+                    if youngest_ms < 0 or age_ms < youngest_ms:
+                        youngest_ms = age_ms
+    events_start, events_stop = visible_events(graph, side, node, horizon)
+    n_events = events_stop - events_start
+    amount = 0.0
+    if n_events > 0:
+        values = float32_array(graph.addresses[side, EVENT_VALUE], events_stop)
+        for index in range(max(events_start, events_stop - RECENT_EVENTS), events_stop):
+            amount += values[index]
+    recent_hour = 0
+    recent_day = 0
+    if timed and n_events > 0:
+        positions = int64_array(graph.addresses[side, EVENT_POS], events_stop)
+        recent_hour = events_stop - visible(positions, events_start, events_stop, since[0])
+        recent_day = events_stop - visible(positions, events_start, events_stop, since[1])
+    for index in range(first, last):
+        if extras.side[index] == side:
+            n_events += 1
+            amount += extras.value[index]
+            recent_hour += 1
+            recent_day += 1
+    out[0] = np.log1p(n_events + 0.0)
+    out[1] = np.log1p(degree + 0.0)
+    out[2] = signed_log(amount)
+    if read > 0:
+        out[3] = total / read
+        out[4] = least
+        out[5] = most
+        out[6] = partners_total / read
+        out[7] = partners_least
+        out[8] = partners_most
+        for index in range(9, 9 + N_BINS):
+            out[index] = np.log1p(out[index] * degree / read)
+    else:
+        for index in range(3, 9):
+            out[index] = np.nan
+    out[9 + N_BINS] = n_events / degree if degree > 0 else np.nan
+    out[10 + N_BINS] = np.log1p(recent_hour + 0.0)
+    out[11 + N_BINS] = np.log1p(recent_day + 0.0)
+    for w in range(4):
+        out[12 + N_BINS + w] = np.log1p(fastest[w] + 0.0)
+    out[16 + N_BINS] = np.log1p(youngest_ms / HOUR_MS) if youngest_ms >= 0 else np.nan
+    out[17 + N_BINS] = (out[9] + out[10]) / (out[1] + 1e-9) if degree > 0 else np.nan
+
+
+@_compiled
+def _write_burst(
+    graph: Graph,
+    profiles: Any,
+    account: int,
+    first_seen_ms: int,
+    horizon: int,
+    extras: Extras,
+    first: int,
+    last: int,
+    own: Any,
+    other: Any,
+    out: Any,
+) -> None:
+    """Who else appeared close in time, and how alike they are."""
+    for index in range(BURST_WIDTH):
+        out[index] = 0.0
+    if first_seen_ms == NO_TIME:
+        for index in range(BURST_WIDTH):
+            out[index] = np.nan
+        return
+    n_accounts = len(graph.by_age)
+    if account >= 0:
+        rank = np.int64(graph.age_rank[account])
+    else:
+        low = 0
+        high = n_accounts
+        while low < high:
+            middle = (low + high) >> 1
+            if graph.first_seen_ms[graph.by_age[middle]] <= first_seen_ms:
+                low = middle + 1
+            else:
+                high = middle
+        rank = np.int64(low)
+    nearest_total = 0.0
+    nearest = 0
+    compared_total = 0.0
+    compared_all = 0
+    best = 0.0
+    hour_mass = 0.0
+    day_mass = 0.0
+    alike = 0
+    for direction in range(2):
+        counted = 0
+        compared = 0
+        step = 0
+        while counted < BURST_COUNTED and step < 4 * BURST_COUNTED:
+            step += 1
+            if direction == 0:
+                place = rank - step
+            elif account >= 0:
+                place = rank + step
+            else:
+                place = rank + step - 1
+            if place < 0 or place >= n_accounts:
+                break
+            j = graph.by_age[place]
+            if graph.first_seen_ms[j] == NO_TIME:
+                break
+            if graph.first_pos[j] >= horizon:
+                continue
+            gap_ms = abs(graph.first_seen_ms[j] - first_seen_ms)
+            if gap_ms > WEEK_MS:
+                break
+            counted += 1
+            base = 3 * direction
+            if gap_ms <= HOUR_MS:
+                out[base] += 1.0
+            if gap_ms <= DAY_MS:
+                out[base + 1] += 1.0
+            out[base + 2] += 1.0
+            if compared < BURST_COMPARED:
+                compared += 1
+                _neighbour_profile(graph, profiles, j, horizon, extras, first, last, other)
+                alike_j = similarity(own, other)
+                compared_total += alike_j
+                compared_all += 1
+                if compared <= 4:
+                    nearest_total += alike_j
+                    nearest += 1
+                best = max(best, alike_j)
+                hour_mass += alike_j * np.exp(-gap_ms / HOUR_MS)
+                day_mass += alike_j * np.exp(-gap_ms / DAY_MS)
+                if alike_j > 0.8:
+                    alike += 1
+    in_hour = out[0] + out[3]
+    in_week = out[2] + out[5]
+    for index in range(6):
+        out[index] = np.log1p(out[index])
+    out[6] = in_hour / (in_week / 84.0 + 1.0)
+    out[7] = nearest_total / nearest if nearest > 0 else np.nan
+    out[8] = best
+    out[9] = hour_mass
+    out[10] = day_mass
+    out[11] = alike
+    out[12] = compared_total / compared_all if compared_all > 0 else np.nan
+
+
+@_compiled
+def _write_direct(
+    graph: Graph,
+    profiles: Any,
+    account: int,
+    node: int,
+    horizon: int,
+    extras: Extras,
+    first: int,
+    last: int,
+    other: Any,
+    out: Any,
+) -> None:
+    """Mean, greatest and spread of the profiles of accounts that this one dealt with."""
+    width = len(other)
+    count = 0
+    for index in range(DIRECT_HEAD + 3 * width):
+        out[index] = 0.0
+    for side in range(graph.n_sides):
+        if not graph.account_side[side]:
+            continue
+        start, stop = visible_pairs(graph, side, node, horizon)
+        lowest = max(start, stop - DIRECT_PER_SIDE)
+        n_own = last - first
+        for step in range(stop - lowest + n_own):
+            if step < n_own:
+                index = first + step
+                if extras.side[index] != side or not extras.new[index]:
+                    continue
+                counterpart = np.int64(extras.node[index])
+            else:
+                index = stop - 1 - (step - n_own)
+                counterpart = np.int64(int32_array(graph.addresses[side, PAIR_NBR], stop)[index])
+            if counterpart < 0:
+                continue
+            j = graph.node_account[counterpart]
+            if j < 0 or j == account or graph.hub_since[counterpart] < horizon:
+                continue
+            _neighbour_profile(graph, profiles, j, horizon, extras, first, last, other)
+            for d in range(width):
+                value = np.float64(other[d])
+                out[DIRECT_HEAD + d] += value
+                if count == 0 or value > out[DIRECT_HEAD + width + d]:
+                    out[DIRECT_HEAD + width + d] = value
+                out[DIRECT_HEAD + 2 * width + d] += value * value
+            count += 1
+    out[0] = np.log1p(count + 0.0)
+    _finish_moments(out, DIRECT_HEAD, DIRECT_HEAD + 2 * width, width, count + 0.0)
+    if count == 0:
+        for d in range(width):
+            out[DIRECT_HEAD + width + d] = np.nan
+
+
+@_compiled
+def _finish_moments(out: Any, mean_at: int, spread_at: int, width: int, weight: float) -> None:
+    """Turn sums and sums of squares into means and standard deviations."""
+    for d in range(width):
+        if weight <= 0.0:
+            out[mean_at + d] = np.nan
+            out[spread_at + d] = np.nan
+        else:
+            mean = out[mean_at + d] / weight
+            out[mean_at + d] = mean
+            out[spread_at + d] = np.sqrt(max(0.0, out[spread_at + d] / weight - mean * mean))
+
+
+@_compiled
+def _write_shared(
+    graph: Graph,
+    profiles: Any,
+    account: int,
+    node: int,
+    first_seen_ms: int,
+    horizon: int,
+    extras: Extras,
+    first: int,
+    last: int,
+    own: Any,
+    other: Any,
+    out: Any,
+) -> None:
+    """Accounts that touch the same nodes, weighted by how rare what they share is."""
+    width = len(other)
+    for index in range(SHARED_HEAD + 2 * width):
+        out[index] = 0.0
+    count = 0
+    weight_all = 0.0
+    close_all = 0.0
+    alike_all = 0.0
+    best_weight = 0.0
+    best_alike = 0.0
+    within_hour = 0
+    within_day = 0
+    joint = 0.0
+    row = 2 * graph.n_sides
+    start, stop = visible_pairs(graph, row + 1, node, horizon)
+    lowest = max(start, stop - NODES_SHARED)
+    n_own = last - first
+    for step in range(stop - lowest + n_own):
+        if step < n_own:
+            index = first + step
+            if not extras.touch[index]:
+                continue
+            shared = np.int64(extras.node[index])
+        else:
+            index = stop - 1 - (step - n_own)
+            shared = np.int64(int32_array(graph.addresses[row + 1, PAIR_NBR], stop)[index])
+        if shared < 0 or graph.hub_since[shared] < horizon:
+            continue
+        users = users_of(graph, shared, horizon, extras, first, last)
+        if users < 2 or users > SHARED_MAX:
+            continue
+        weight = 1.0 / np.log2(users + 0.0) if users > 2 else 1.0
+        begin, end = visible_pairs(graph, row, shared, horizon)
+        members = int32_array(graph.addresses[row, PAIR_NBR], end)
+        taken = 0
+        for place in range(end - 1, begin - 1, -1):
+            if taken >= USERS_PER_NODE or count >= CO_USERS:
+                break
+            j = graph.node_account[members[place]]
+            if j < 0 or j == account:
+                continue
+            taken += 1
+            count += 1
+            _neighbour_profile(graph, profiles, j, horizon, extras, first, last, other)
+            alike = similarity(own, other)
+            closeness = 0.0
+            if first_seen_ms != NO_TIME and graph.first_seen_ms[j] != NO_TIME:
+                gap_ms = abs(graph.first_seen_ms[j] - first_seen_ms)
+                closeness = np.exp(-gap_ms / DAY_MS)
+                if gap_ms <= HOUR_MS:
+                    within_hour += 1
+                if gap_ms <= DAY_MS:
+                    within_day += 1
+            weight_all += weight
+            close_all += weight * closeness
+            alike_all += weight * alike
+            joint += weight * alike * (0.2 + 0.8 * closeness)
+            best_weight = max(best_weight, weight)
+            best_alike = max(best_alike, weight * alike)
+            for d in range(width):
+                value = np.float64(other[d])
+                out[SHARED_HEAD + d] += weight * value
+                out[SHARED_HEAD + width + d] += weight * value * value
+    out[0] = np.log1p(count + 0.0)
+    out[1] = np.log1p(weight_all)
+    out[2] = best_weight
+    out[3] = close_all / weight_all if weight_all > 0 else np.nan
+    out[4] = alike_all / weight_all if weight_all > 0 else np.nan
+    out[5] = best_alike
+    out[6] = np.log1p(within_hour + 0.0)
+    out[7] = np.log1p(within_day + 0.0)
+    out[8] = np.log1p(joint)
+    _finish_moments(out, SHARED_HEAD, SHARED_HEAD + width, width, weight_all)
+
+
+@_compiled
+def answer_one(graph: Graph, profiles: Any, asked: Asked, extras: Extras, q: int, out: Any) -> None:
+    """Compute all features of question ``q`` into ``out``."""
+    account = np.int64(asked.account[q])
+    horizon = asked.horizon[q]
+    now_ms = asked.time_ms[q]
+    first_seen_ms = asked.first_seen_ms[q]
+    first = extras.ptr[q]
+    last = extras.ptr[q + 1]
+    node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+    n_attributes = len(graph.is_category)
+    width = attribute_slots(graph.is_category) + 2 * graph.n_sides
+    own = np.empty(width, dtype=np.float32)
+    other = np.empty(width, dtype=np.float32)
+    write_profile(graph, node, asked.attributes[q], horizon, extras, first, last, True, own)
+    place = 0
+    for index in range(n_attributes):
+        out[place] = asked.attributes[q, index]
+        place += 1
+    if now_ms != NO_TIME and first_seen_ms != NO_TIME:
+        out[place] = np.log1p(max(np.int64(0), now_ms - first_seen_ms) / HOUR_MS)
+        out[place + 1] = (first_seen_ms // HOUR_MS) % 24
+    else:
+        out[place] = np.nan
+        out[place + 1] = np.nan
+    degree = 0
+    place_sides = place + ACCOUNT_WIDTH
+    for side in range(graph.n_sides):
+        here = out[place_sides + side * SIDE_WIDTH : place_sides + (side + 1) * SIDE_WIDTH]
+        _write_side(graph, side, node, horizon, now_ms, extras, first, last, here)
+        degree += np.expm1(here[1])
+    out[place + 2] = np.log1p(degree)
+    place = place_sides + graph.n_sides * SIDE_WIDTH
+    _write_burst(
+        graph,
+        profiles,
+        account,
+        first_seen_ms,
+        horizon,
+        extras,
+        first,
+        last,
+        own,
+        other,
+        out[place : place + BURST_WIDTH],
+    )
+    place += BURST_WIDTH
+    stop = place + DIRECT_HEAD + 3 * width
+    _write_direct(graph, profiles, account, node, horizon, extras, first, last, other, out[place:stop])
+    place = stop
+    stop = place + SHARED_HEAD + 2 * width
+    _write_shared(
+        graph,
+        profiles,
+        account,
+        node,
+        first_seen_ms,
+        horizon,
+        extras,
+        first,
+        last,
+        own,
+        other,
+        out[place:stop],
+    )
+
+
+@njit(cache=True, parallel=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def answer_all(graph: Graph, profiles: Any, asked: Asked, extras: Extras, out: Any) -> None:
+    """Compute all questions over the threads; each is independent, so their number changes no bit."""
+    for q in prange(len(asked.account)):
+        row = np.empty(out.shape[1], dtype=np.float64)
+        answer_one(graph, profiles, asked, extras, q, row)
+        for index in range(out.shape[1]):
+            out[q, index] = row[index]
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def answer_few(graph: Graph, profiles: Any, asked: Asked, extras: Extras, out: Any) -> None:
+    """The same without threads: starting them costs more than one answer."""
+    for q in range(len(asked.account)):
+        row = np.empty(out.shape[1], dtype=np.float64)
+        answer_one(graph, profiles, asked, extras, q, row)
+        for index in range(out.shape[1]):
+            out[q, index] = row[index]
+
+
+@njit(cache=True, parallel=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def profile_all(graph: Graph, accounts: Any, horizon: int, extras: Extras, out: Any) -> None:
+    """Profiles of many accounts at one horizon."""
+    for index in prange(len(accounts)):
+        account = accounts[index]
+        write_profile(
+            graph,
+            np.int64(graph.account_node[account]),
+            graph.attributes[account],
+            horizon,
+            extras,
+            0,
+            0,
+            False,
+            out[index],
+        )

@@ -1,0 +1,270 @@
+"""Questions to the feature kernel: which account, as of which position, with which edges of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.kernel import DAY_MS, HOUR_MS, NO_TIME
+from graph_etl.errors import RingwatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from features.view import GraphView
+    from graph_etl.snapshot import Snapshot
+
+_UNIT_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS}
+
+
+class MomentError(RingwatchError):
+    """A moment that nobody can read."""
+
+    def __init__(self, moment: str) -> None:
+        """Say what a moment may be."""
+        super().__init__(
+            f"moment must be 'signup', 'retrospective' or a duration such as 90s, 1h or 7d, got '{moment}'"
+        )
+
+
+def moment_ms(moment: str) -> int | None:
+    """Age of an account at a moment.
+
+    Args:
+        moment: ``signup``, a duration after it (``1h``, ``7d``) or ``retrospective``.
+
+    Returns:
+        Milliseconds after the first appearance; None for ``retrospective`` (all that is known).
+
+    Raises:
+        MomentError: If the text is none of these.
+    """
+    if moment == "retrospective":
+        return None
+    if moment == "signup":
+        return 0
+    if moment[-1:] in _UNIT_MS and moment[:-1].isdigit():
+        return int(moment[:-1]) * _UNIT_MS[moment[-1]]
+    raise MomentError(moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """A batch of questions, one row each.
+
+    Attributes:
+        account: ``int64[Q]``, account index or -1 for one that the snapshot has not seen.
+        horizon: ``int64[Q]``, entries with a position below it are visible.
+        time_ms: ``int64[Q]``, the end of all time windows; ``NO_TIME`` where nothing is timed.
+        first_seen_ms: ``int64[Q]``, first appearance of the account.
+        attributes: ``float64[Q, n]``, NaN where unknown.
+        ext_ptr: ``int64[Q + 1]``, each question's own edges lie at ``ext_ptr[q]:ext_ptr[q + 1]``.
+        ext_relation: ``int32[X]``, index of the edge's relation.
+        ext_outgoing: ``bool[X]``, True where the account is its source.
+        ext_node: ``int64[X]``, the counterpart's node or -1 if the snapshot has not seen it.
+        ext_value: ``float64[X]``.
+    """
+
+    account: NDArray[np.int64]
+    horizon: NDArray[np.int64]
+    time_ms: NDArray[np.int64]
+    first_seen_ms: NDArray[np.int64]
+    attributes: NDArray[np.float64]
+    ext_ptr: NDArray[np.int64]
+    ext_relation: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    ext_outgoing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    ext_node: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    ext_value: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+
+    def __len__(self) -> int:
+        """Number of questions."""
+        return len(self.account)
+
+    @classmethod
+    def for_accounts(
+        cls,
+        snapshot: Snapshot,
+        accounts: NDArray[np.integer[Any]] | None = None,
+        moment: str = "retrospective",
+    ) -> Queries:
+        """Ask about accounts of a snapshot at one moment of their life.
+
+        Args:
+            snapshot: The snapshot.
+            accounts: ``int[Q]`` account indices; all accounts if None.
+            moment: ``signup`` sees up to the row that brought the account in, ``7d`` what was known seven
+                days after it, ``retrospective`` everything. Accounts without a time see everything.
+
+        Returns:
+            The questions, in the order of ``accounts``.
+
+        Raises:
+            MomentError: If the moment cannot be read.
+        """
+        picked = np.arange(snapshot.n_accounts) if accounts is None else np.asarray(accounts)
+        first_seen_ms = np.asarray(snapshot.first_seen_ms)[picked].astype(np.int64)
+        end_ms = last_time_ms(snapshot)
+        horizon = np.full(len(picked), snapshot.end_horizon, dtype=np.int64)
+        time_ms = np.full(len(picked), end_ms, dtype=np.int64)
+        age_ms = moment_ms(moment)
+        if age_ms is not None and snapshot.n_events:
+            timed = first_seen_ms != NO_TIME
+            asked_ms = np.minimum(first_seen_ms + age_ms, end_ms)
+            if age_ms == 0:
+                seen = np.asarray(snapshot.first_pos)[picked] + 1
+            else:
+                seen = np.searchsorted(np.asarray(snapshot.event_known_ms), asked_ms, side="right")
+            horizon[timed] = seen[timed]
+            time_ms[timed] = asked_ms[timed]
+        return cls(
+            account=picked.astype(np.int64),
+            horizon=horizon,
+            time_ms=time_ms,
+            first_seen_ms=first_seen_ms,
+            attributes=np.asarray(snapshot.attribute_values, dtype=np.float64)[picked].reshape(
+                len(picked), len(snapshot.attributes)
+            ),
+            ext_ptr=np.zeros(len(picked) + 1, dtype=np.int64),
+        )
+
+    @classmethod
+    def for_event(
+        cls,
+        snapshot: Snapshot,
+        account_id: str,
+        *,
+        time_ms: int,
+        identifiers: Sequence[tuple[str, str]] = (),
+        interactions: Sequence[tuple[str, str, str, float]] = (),
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Queries:
+        """Ask about the account behind one event, the event's own edges included.
+
+        Args:
+            snapshot: The snapshot; all of it that was known before the event is visible.
+            account_id: The account's id; it need not be known.
+            time_ms: When the event happened, Unix milliseconds.
+            identifiers: Pairs of kind and key, as `graph_etl.identifiers.entity_key` gives it.
+            interactions: Tuples of type, counterpart kind (``account`` for an account), key, amount.
+            attributes: Values by name; they go before what the snapshot knows.
+
+        Returns:
+            One question. Relations that the snapshot does not have are left out.
+        """
+        found = snapshot.account_index(account_id)
+        relations = {relation.name: index for index, relation in enumerate(snapshot.relations)}
+        edges: list[tuple[int, bool, int, float]] = []
+        for kind, key in identifiers:
+            relation = relations.get(f"used:{kind}")
+            if relation is not None:
+                edges.append((relation, True, _node(snapshot, kind, key), 1.0))
+        for name, kind, key, amount in interactions:
+            relation = relations.get(name)
+            if relation is not None:
+                edges.append((relation, True, _node(snapshot, kind, key), float(amount)))
+        values = (
+            np.full(len(snapshot.attributes), np.nan)
+            if found is None
+            else np.array(snapshot.attribute_values[found], dtype=np.float64)
+        )
+        for index, attribute in enumerate(snapshot.attributes):
+            if attributes and attributes.get(attribute.name) is not None:
+                values[index] = _attribute(attribute, attributes[attribute.name])
+        seen_ms = NO_TIME if found is None else int(snapshot.first_seen_ms[found])
+        return cls(
+            account=np.array([-1 if found is None else found], dtype=np.int64),
+            horizon=np.array([min(snapshot.horizon_at(time_ms), snapshot.end_horizon)], dtype=np.int64),
+            time_ms=np.array([time_ms], dtype=np.int64),
+            first_seen_ms=np.array([time_ms if seen_ms == NO_TIME else min(seen_ms, time_ms)], np.int64),
+            attributes=values.reshape(1, -1),
+            ext_ptr=np.array([0, len(edges)], dtype=np.int64),
+            ext_relation=np.array([edge[0] for edge in edges], dtype=np.int32),
+            ext_outgoing=np.array([edge[1] for edge in edges], dtype=np.bool_),
+            ext_node=np.array([edge[2] for edge in edges], dtype=np.int64),
+            ext_value=np.array([edge[3] for edge in edges], dtype=np.float64),
+        )
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Queries:
+        """Some of the questions, in the order given.
+
+        Args:
+            rows: ``int[R]`` row numbers.
+
+        Returns:
+            The chosen questions with their edges.
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        lengths = self.ext_ptr[chosen + 1] - self.ext_ptr[chosen]
+        pointers = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        edges = (
+            np.concatenate([np.arange(self.ext_ptr[q], self.ext_ptr[q + 1]) for q in chosen])
+            if lengths.sum()
+            else np.zeros(0, dtype=np.int64)
+        ).astype(np.int64)
+        return Queries(
+            account=self.account[chosen],
+            horizon=self.horizon[chosen],
+            time_ms=self.time_ms[chosen],
+            first_seen_ms=self.first_seen_ms[chosen],
+            attributes=self.attributes[chosen],
+            ext_ptr=pointers,
+            ext_relation=self.ext_relation[edges],
+            ext_outgoing=self.ext_outgoing[edges],
+            ext_node=self.ext_node[edges],
+            ext_value=self.ext_value[edges],
+        )
+
+    def sides(self, view: GraphView) -> NDArray[np.int32]:
+        """The kernel's side of each own edge.
+
+        Args:
+            view: The view whose sides are meant.
+
+        Returns:
+            ``int32[X]``.
+        """
+        place = {(side.relation, side.outgoing): index for index, side in enumerate(view.sides)}
+        return np.array(
+            [
+                place.get((int(r), bool(o)), place[(int(r), True)])
+                for r, o in zip(self.ext_relation, self.ext_outgoing, strict=True)
+            ],
+            dtype=np.int32,
+        )
+
+
+def last_time_ms(snapshot: Snapshot) -> int:
+    """The last moment that a snapshot knows of.
+
+    Args:
+        snapshot: The snapshot.
+
+    Returns:
+        Unix milliseconds of the last event or first appearance; ``NO_TIME`` where nothing is timed.
+    """
+    latest = NO_TIME
+    for values in (snapshot.event_known_ms, snapshot.first_seen_ms):
+        if len(values):
+            latest = max(latest, int(np.asarray(values).max()))
+    return latest
+
+
+def _node(snapshot: Snapshot, kind: str, key: str) -> int:
+    found = snapshot.node_index(kind, key)
+    return -1 if found is None else int(found)
+
+
+def _attribute(attribute: Any, value: Any) -> float:
+    if attribute.type == "category":
+        text = str(value)
+        return float(attribute.categories.index(text)) if text in attribute.categories else float("nan")
+    if attribute.type == "flag":
+        return float(str(value).strip().lower() in {"1", "true", "yes", "t", "y"})
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
