@@ -1,0 +1,3 @@
+"""The read-only console at `/`."""
+
+__all__: list[str] = []

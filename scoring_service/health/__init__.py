@@ -1,0 +1,3 @@
+"""`/healthz` and `/readyz`: is the process alive, may it get traffic."""
+
+__all__: list[str] = []

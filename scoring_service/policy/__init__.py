@@ -1,0 +1,23 @@
+"""The policy: what turns a score and its evidence into a risk level and a decision."""
+
+__all__ = [
+    "Decided",
+    "Evidence",
+    "EvidenceTable",
+    "Policy",
+    "SharedUse",
+    "decide",
+    "decide_all",
+    "load_policy",
+]
+
+from scoring_service.policy.schemas import Policy
+from scoring_service.policy.service import (
+    Decided,
+    Evidence,
+    EvidenceTable,
+    SharedUse,
+    decide,
+    decide_all,
+    load_policy,
+)

@@ -1,0 +1,228 @@
+"""Applying a policy: to one account with its evidence, or to all accounts at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from scoring_service.errors import PolicyError
+from scoring_service.policy.schemas import (
+    DECISIONS,
+    RISK_LEVELS,
+    ConfirmedAccount,
+    Decision,
+    Policy,
+    RiskLevel,
+    SharedIdentifier,
+)
+
+DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedUse:
+    """An identifier that an account shares with others.
+
+    Attributes:
+        kind: Kind of the identifier.
+        node: Its node.
+        others: Other accounts that used it.
+        bad: Confirmed bad accounts among them.
+    """
+
+    kind: str
+    node: int
+    others: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a policy may look at beside the score.
+
+    Attributes:
+        confirmed_bad: Whether the account itself is confirmed bad.
+        shared: Its identifiers that are no hubs and that a confirmed bad account used.
+        ring_size: Accounts in its ring; 0 without a ring.
+        ring_known_bad: Confirmed bad accounts in its ring.
+    """
+
+    confirmed_bad: bool = False
+    shared: Sequence[SharedUse] = field(default_factory=tuple)
+    ring_size: int = 0
+    ring_known_bad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a policy says.
+
+    Attributes:
+        level: Risk level.
+        decision: What to do.
+        rule: What settled it: `threshold`, `fallback` or the name of an evidence rule.
+    """
+
+    level: RiskLevel
+    decision: Decision
+    rule: str
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """Read a policy file.
+
+    Args:
+        path: The file; the one that comes with the package when None.
+
+    Returns:
+        The policy.
+
+    Raises:
+        PolicyError: If the file is missing, is no YAML or breaks a rule of the format.
+    """
+    path = path or DEFAULT_POLICY
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
+        raise PolicyError(path, "file", str(reason)) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "file" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
+        raise PolicyError(path, where, str(getattr(error, "problem", None) or "is no YAML")) from None
+    try:
+        return Policy.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise PolicyError(path, where, first["msg"].removeprefix("Value error, ")) from None
+
+
+def decide(
+    policy: Policy,
+    moment: str,
+    *,
+    score: float | None,
+    percentile: float | None,
+    calibrated: bool,
+    evidence: Evidence,
+) -> Decided:
+    """Turn one score and its evidence into a decision.
+
+    Args:
+        policy: The policy.
+        moment: When the score was asked for.
+        score: Probability in [0, 1]; None where nothing could be scored.
+        percentile: Rank among all accounts, 0 to 100; None where unknown.
+        calibrated: Whether `score` is a calibrated probability; if not, `percentile` counts.
+        evidence: What else is known of the account.
+
+    Returns:
+        The decision; evidence raises what the score says and never lowers it.
+    """
+    decided = _by_score(policy, moment, score, percentile, calibrated)
+    for rule in policy.evidence:
+        if isinstance(rule, ConfirmedAccount):
+            holds = evidence.confirmed_bad
+        elif isinstance(rule, SharedIdentifier):
+            holds = any(
+                use.kind not in rule.except_kinds
+                and use.bad > 0
+                and use.others <= rule.max_accounts
+                and use.bad >= rule.min_bad_share * use.others
+                for use in evidence.shared
+            )
+        else:
+            holds = (
+                evidence.ring_known_bad >= rule.min_known_bad
+                and evidence.ring_known_bad >= rule.min_known_bad_share * evidence.ring_size
+            )
+        if holds and DECISIONS.index(rule.decision) > DECISIONS.index(decided.decision):
+            level = max(rule.level, decided.level, key=RISK_LEVELS.index)
+            decided = Decided(level, rule.decision, rule.rule)
+    return decided
+
+
+def _by_score(
+    policy: Policy, moment: str, score: float | None, percentile: float | None, calibrated: bool
+) -> Decided:
+    for threshold in policy.thresholds(moment):
+        if score is not None and (calibrated or percentile is None):
+            reached = score >= threshold.score
+        elif percentile is not None:
+            reached = percentile >= threshold.percentile
+        else:
+            break
+        if reached:
+            return Decided(threshold.level, threshold.decision, "threshold")
+    return Decided(policy.fallback.level, policy.fallback.decision, "fallback")
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceTable:
+    """The evidence on `A` accounts at once.
+
+    Attributes:
+        confirmed_bad: `bool[A]`.
+        shared: For each kind of identifier the uses of it, as three columns of equal length: account,
+            other accounts that used the identifier, confirmed bad accounts among those.
+        ring_size: `int64[A]`, 0 without a ring.
+        ring_known_bad: `int64[A]`.
+    """
+
+    confirmed_bad: NDArray[np.bool_]
+    shared: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]
+    ring_size: NDArray[np.int64]
+    ring_known_bad: NDArray[np.int64]
+
+
+def decide_all(
+    policy: Policy,
+    moment: str,
+    *,
+    score: NDArray[np.float64],
+    percentile: NDArray[np.float64],
+    calibrated: bool,
+    evidence: EvidenceTable,
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Turn the scores of all accounts into decisions; each equals what `decide` says of that account.
+
+    Args:
+        policy: The policy.
+        moment: When the scores were asked for.
+        score: `float64[A]`, NaN where an account could not be scored.
+        percentile: `float64[A]`, 0 to 100, NaN where unknown.
+        calibrated: Whether the scores are calibrated probabilities.
+        evidence: What else is known of the accounts.
+
+    Returns:
+        `int8[A]` indices into `RISK_LEVELS` and `int8[A]` indices into `DECISIONS`.
+    """
+    by_score = ~np.isnan(score) & (calibrated | np.isnan(percentile))
+    level = np.full(len(score), RISK_LEVELS.index(policy.fallback.level), dtype=np.int8)
+    decision = np.full(len(score), DECISIONS.index(policy.fallback.decision), dtype=np.int8)
+    for threshold in reversed(policy.thresholds(moment)):
+        reached = np.where(by_score, score >= threshold.score, percentile >= threshold.percentile)
+        level[reached] = RISK_LEVELS.index(threshold.level)
+        decision[reached] = DECISIONS.index(threshold.decision)
+    for rule in policy.evidence:
+        if isinstance(rule, ConfirmedAccount):
+            holds = evidence.confirmed_bad.copy()
+        elif isinstance(rule, SharedIdentifier):
+            holds = np.zeros(len(score), dtype=np.bool_)
+            for kind, (account, others, bad) in evidence.shared.items():
+                if kind not in rule.except_kinds:
+                    fits = (bad > 0) & (others <= rule.max_accounts) & (bad >= rule.min_bad_share * others)
+                    holds[account[fits]] = True
+        else:
+            holds = (evidence.ring_known_bad >= rule.min_known_bad) & (
+                evidence.ring_known_bad >= rule.min_known_bad_share * evidence.ring_size
+            )
+        raised = holds & (decision < DECISIONS.index(rule.decision))
+        level[raised] = np.maximum(level[raised], RISK_LEVELS.index(rule.level))
+        decision[raised] = DECISIONS.index(rule.decision)
+    return level, decision

@@ -1,0 +1,87 @@
+"""Answers of `GET /v1/rings` and `GET /v1/rings/{id}`."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_PAGE = 200
+
+
+class RingFilter(BaseModel):
+    """Which rings to list. A ring passes if it meets every filter that is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_score: Annotated[float | None, Field(ge=0, allow_inf_nan=False, description="Ring score at least.")] = None
+    min_size: Annotated[int | None, Field(ge=1, le=2**31, description="Accounts at least.")] = None
+    max_size: Annotated[int | None, Field(ge=1, le=2**31, description="Accounts at most.")] = None
+    max_q_value: Annotated[
+        float | None, Field(ge=0, le=1, description="Chance of a false discovery at most (Benjamini–Hochberg).")
+    ] = None
+    account: Annotated[str | None, Field(max_length=256, description="Only the ring of this account.")] = None
+    known_bad: Annotated[
+        bool | None, Field(description="True: only rings with a confirmed bad account; false: only without.")
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rings a page.")] = 20
+    cursor: Annotated[
+        str | None, Field(max_length=512, description="`next_cursor` of the page before; same filters.")
+    ] = None
+
+
+class RingSummary(BaseModel):
+    """One ring in the ranked list."""
+
+    id: str = Field(description="Survives retraining.")
+    rank: int = Field(description="1 is the ring that matters most.")
+    score: float | None
+    size: int = Field(description="Accounts in it.")
+    density: float | None = Field(description="Share of its pairs that are linked, by weight, 0 to 1.")
+    synchrony: float | None = Field(description="How close in time its accounts acted, 0 to 1; null without times.")
+    p_value: float | None = Field(description="Chance of so dense a group where nobody works together.")
+    q_value: float | None = Field(description="The p-value corrected for the number of rings tested.")
+    known_bad: int = Field(description="Confirmed bad accounts in it.")
+    words: str = Field(description="What holds it together, in plain words.")
+    parents: list[str] = Field(description="Rings of the run before that it came from, if it split or merged.")
+
+
+class RingPage(BaseModel):
+    """One page of rings, the best rank first."""
+
+    rings: list[RingSummary]
+    total: int = Field(description="Rings that pass the filters, on all pages.")
+    next_cursor: str | None = Field(description="Null on the last page.")
+    run: str = Field(description="Id of the rings run; cursors are bound to it.")
+    graph_as_of: str | None
+    simulated: bool
+
+
+class RingMember(BaseModel):
+    """An account in a ring."""
+
+    account_id: str
+    role: str
+    weight: float | None = Field(description="How firmly it is tied to the ring, 0 to 1.")
+    score: float | None
+    known_bad: bool
+
+
+class Sentence(BaseModel):
+    """A claim and the ids of the evidence that proves it."""
+
+    text: str
+    evidence: list[str]
+
+
+class RingDetail(BaseModel):
+    """A ring with all that speaks for it."""
+
+    ring: RingSummary
+    sentences: list[Sentence]
+    evidence: list[dict[str, Any]] = Field(description="Ranked by weight; each has an `id`.")
+    members: list[RingMember]
+    timeline: list[dict[str, Any]] = Field(description="What happened when, the earliest first.")
+    subgraph: dict[str, Any] = Field(description="`nodes` and `edges` to draw, at most 300 nodes.")
+    cypher: str | None = Field(description="Reproduces the ring in Neo4j Browser.")
+    run: str
+    graph_as_of: str | None
+    simulated: bool

@@ -1,0 +1,3 @@
+"""`POST /v1/risk`: score the account behind one event."""
+
+__all__: list[str] = []

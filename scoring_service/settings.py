@@ -1,0 +1,65 @@
+"""Settings of the service: read once from the environment or the caller, then frozen."""
+
+import ipaddress
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from scoring_service.errors import BindRefused
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of one service process; each can come from `RINGWATCH_<NAME>`.
+
+    The key of the identifier hash is not among them: `graph_etl.identifiers.Hasher` reads it from
+    `RINGWATCH_HASH_KEY`, the one place for build, command line and service.
+
+    Attributes:
+        workspace: Folder that holds snapshots, bundles and rings.
+        host: Address to listen on; beyond loopback only with `allow_remote`.
+        port: Port to listen on; 0 lets the system choose.
+        allow_remote: Listen beyond loopback although the service asks for no key.
+        policy: Policy file; the one that comes with the package when None.
+        max_body_bytes: Bodies beyond it get `body_too_large`.
+        max_clock_skew: How far an event's time may lie ahead of the server's clock.
+        console: Serve the read-only console at `/`.
+        log_format: `json` for machines, `text` for people.
+        log_level: Events below this level are dropped.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RINGWATCH_", frozen=True, extra="ignore")
+
+    workspace: Path = Path(".ringwatch")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    allow_remote: bool = False
+    policy: Path | None = None
+    max_body_bytes: int = Field(default=262_144, ge=1024)
+    max_clock_skew: timedelta = timedelta(minutes=5)
+    console: bool = True
+    log_format: Literal["json", "text"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        if self.host in LOOPBACK_NAMES:
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def check_bind(self) -> None:
+        """Refuse an address beyond loopback that nobody allowed.
+
+        Raises:
+            BindRefused: If the address is not loopback and `allow_remote` is off.
+        """
+        if not self.is_loopback and not self.allow_remote:
+            raise BindRefused(self.host)
