@@ -121,7 +121,8 @@ def _friends(world: World, rng: np.random.Generator) -> list[list[int]]:
             homes.setdefault(account.home, []).append(number)
         elif account.site >= 0:
             sites.setdefault((account.place, account.site), []).append(number)
-    streamers = rng.choice(players, min(world.config.honest.streamers, players.size), replace=False)
+    early = [int(i) for i in players if world.accounts[i].signup_s < world.end_s // 4]
+    streamers = rng.permutation(early)[: world.config.honest.streamers]
     friends: list[list[int]] = []
     for number in range(n):
         account = world.accounts[number]
@@ -134,7 +135,7 @@ def _friends(world: World, rng: np.random.Generator) -> list[list[int]]:
             circle += [site[int(i)] for i in rng.integers(0, len(site), 3)]
         circle += [int(players[int(i)]) for i in rng.integers(0, players.size, int(rng.integers(1, 4)))]
         if streamers.size and rng.random() < 0.12:
-            circle.append(int(streamers[int(rng.integers(streamers.size))]))
+            circle += [int(streamers[int(rng.integers(streamers.size))])] * 3
         friends.append(circle)
     return friends
 

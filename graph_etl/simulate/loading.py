@@ -55,7 +55,8 @@ def load_simulation(path: Path | str) -> SimulationConfig:
     try:
         return SimulationConfig.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
+        # An unknown key is often the misspelt one that is missing, and says more.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         location = _without_tags(first["loc"], document)
         mark = _mark(root, location, key_itself=first["type"] == "extra_forbidden")
         problem = _problem(first, location)
