@@ -92,8 +92,8 @@ class Addresses:
         """
         number = np.asarray(homes, dtype=np.int64)
         time = np.asarray(at_s, dtype=np.int64)
-        code = np.asarray(self._home_code, dtype=np.int64)[number]
-        sort = np.asarray(self._home_sort, dtype=np.int64)[number]
+        code = np.array([self._home_code[home] for home in number.tolist()], dtype=np.int64)
+        sort = np.array([self._home_sort[home] for home in number.tolist()], dtype=np.int64)
         low, high = _DYNAMIC_HOSTS
         lease = (time + number * 7_919) // _LEASE_S
         leased = code + low + (number * 2_654_435 + lease * 40_503) % (high - low)

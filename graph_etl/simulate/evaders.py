@@ -50,9 +50,9 @@ def evade(world: World, plan: BanEvader, ring: Ring, rng: np.random.Generator) -
 def _first_home(world: World, account: Account, rng: np.random.Generator) -> None:
     """Put some cheaters into households of honest people, whom they make look bad."""
     if rng.random() < 0.25:
-        members = [a for a in world.accounts if a.place == "household" and not a.ring]
-        mate = members[int(rng.integers(len(members)))] if members else None
-        if mate is not None:
+        members = world.household_members
+        if members:
+            mate = world.accounts[members[int(rng.integers(len(members)))]]
             account.home, account.country = mate.home, mate.country
             if mate.shared_device >= 0 and rng.random() < 0.5:
                 account.shared_device, account.p_shared = mate.shared_device, 0.25

@@ -134,7 +134,7 @@ def _households(world: World, n: int) -> None:
                 account.shared_device, account.p_shared = family, float(rng.uniform(0.15, 0.9))
             if account.pays and rng.random() < 0.6:
                 account.card = card
-            world.add(account)
+            world.household_members.append(world.add(account))
             enrolled += 1
 
 

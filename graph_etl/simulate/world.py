@@ -84,6 +84,7 @@ class World:
 
     Attributes:
         accounts: All accounts in the order of their making; an account's number is its place here.
+        household_members: Those accounts that live in households.
         rings: The rings of bad actors.
         logins: ``(account, at_s, device, ip code)`` each.
         gifts: ``(sender, at_s, receiver, coins)`` each.
@@ -96,6 +97,7 @@ class World:
         self.addresses = Addresses(config.honest, config.accounts, self.rng("addresses"))
         self.identities = Identities(self.rng("identities"))
         self.accounts: list[Account] = []
+        self.household_members: list[int] = []
         self.rings: list[Ring] = []
         self.verdicts: list[Verdict] = []
         self.logins: list[npt.NDArray[np.int64]] = []
