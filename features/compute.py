@@ -142,10 +142,8 @@ def compute(snapshot: Snapshot, queries: Queries, registry: Registry | None = No
     out = np.empty((len(queries), len(opened.registry)), dtype=np.float32)
     if len(queries) == 0:
         return out
-    extras = _extras(opened, queries)
-    asked = Asked(
-        queries.account, queries.horizon, queries.time_ms, queries.first_seen_ms, queries.attributes
-    )
+    extras = extras_of(snapshot, queries)
+    asked = asked_of(queries)
     if len(queries) < _FEW:
         answer_few(opened.graph, np.empty((0, opened.width), np.float32), asked, extras, out)
     else:
@@ -164,7 +162,42 @@ def _shared_profiles(snapshot: Snapshot, opened: _Opened, queries: Queries) -> N
     return profiles(snapshot, None, horizon)
 
 
-def _extras(opened: _Opened, queries: Queries) -> Extras:
+def graph_of(snapshot: Snapshot) -> Graph:
+    """The arrays that compiled code of other modules reads.
+
+    Args:
+        snapshot: The snapshot.
+
+    Returns:
+        Its graph.
+    """
+    return _open(snapshot).graph
+
+
+def asked_of(queries: Queries) -> Asked:
+    """Questions as compiled code takes them.
+
+    Args:
+        queries: The questions.
+
+    Returns:
+        Their arrays.
+    """
+    return Asked(queries.account, queries.horizon, queries.time_ms, queries.first_seen_ms, queries.attributes)
+
+
+def extras_of(snapshot: Snapshot, queries: Queries) -> Extras:
+    """The edges that questions bring, with what is new about each.
+
+    Args:
+        snapshot: The snapshot.
+        queries: The questions.
+
+    Returns:
+        Their own edges; ``new`` where the account has not met the counterpart through that side before,
+        ``touch`` where it has not met it in any way.
+    """
+    opened = _open(snapshot)
     sides = queries.sides(opened.view)
     new = np.ones(len(sides), dtype=np.bool_)
     touch = np.ones(len(sides), dtype=np.bool_)

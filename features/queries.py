@@ -218,6 +218,26 @@ class Queries:
             ext_value=self.ext_value[edges],
         )
 
+    @classmethod
+    def join(cls, parts: Sequence[Queries]) -> Queries:
+        """Put batches one after the other.
+
+        Args:
+            parts: At least one batch.
+
+        Returns:
+            All their questions.
+        """
+        lengths = np.concatenate([np.diff(part.ext_ptr) for part in parts])
+        return cls(
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in cls.__slots__
+                if name != "ext_ptr"
+            },
+            ext_ptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        )
+
     def sides(self, view: GraphView) -> NDArray[np.int32]:
         """The kernel's side of each own edge.
 

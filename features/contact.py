@@ -1,0 +1,180 @@
+"""Contact with accounts that are known to be bad: always a reason, an input only where it proves itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numba import njit
+
+from features.compute import asked_of, extras_of, graph_of
+from features.kernel import SHARED_MAX, Asked, Extras, Graph, users_of, visible_pairs
+from features.registry import FeatureSpec
+from features.view import PAIR_NBR, int32_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features.queries import Queries
+    from graph_etl import Snapshot
+
+CONTACT_FEATURES: Final = (
+    FeatureSpec(
+        "contact.bad_sharers",
+        "contact",
+        "contact",
+        "accounts known to be bad that share something with it, log",
+        uses_verdicts=True,
+    ),
+    FeatureSpec(
+        "contact.rarest_users",
+        "contact",
+        "contact",
+        "accounts on the rarest thing that it shares with a bad account, log2",
+        uses_verdicts=True,
+    ),
+    FeatureSpec(
+        "contact.bad_share",
+        "contact",
+        "contact",
+        "greatest share of bad accounts on one thing that it shares",
+        uses_verdicts=True,
+    ),
+    FeatureSpec(
+        "contact.bad_dealt_with",
+        "contact",
+        "contact",
+        "accounts known to be bad that it dealt with, log",
+        uses_verdicts=True,
+    ),
+)
+# Nodes that the account touches, and accounts on each of them, that are looked at.
+_NODES: Final = 256
+_USERS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What links the accounts asked about to accounts known to be bad.
+
+    Attributes:
+        features: ``float32[Q, 4]`` in the order of `CONTACT_FEATURES`.
+        via: ``int64[Q]``, the rarest shared node, -1 if none.
+        bad_account: ``int64[Q]``, a bad account on it, or one dealt with; -1 if none.
+        users: ``int64[Q]``, accounts that touch the shared node.
+    """
+
+    features: NDArray[np.float32]
+    via: NDArray[np.int64]
+    bad_account: NDArray[np.int64]
+    users: NDArray[np.int64]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _contact(
+    graph: Graph,
+    asked: Asked,
+    extras: Extras,
+    since: Any,
+    until: Any,
+    out: Any,
+    via: Any,
+    bad: Any,
+    least: Any,
+) -> None:
+    row = 2 * graph.n_sides
+    for q in range(len(asked.account)):
+        account = asked.account[q]
+        horizon = asked.horizon[q]
+        first = extras.ptr[q]
+        last = extras.ptr[q + 1]
+        node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+        sharers = 0
+        dealt_with = 0
+        share = 0.0
+        rarest = np.int64(0)
+        via[q] = -1
+        bad[q] = -1
+        start, stop = visible_pairs(graph, row + 1, node, horizon)
+        n_own = last - first
+        for step in range(stop - max(start, stop - _NODES) + n_own):
+            if step < n_own:
+                if not extras.touch[first + step]:
+                    continue
+                shared = np.int64(extras.node[first + step])
+            else:
+                shared = np.int64(
+                    int32_array(graph.addresses[row + 1, PAIR_NBR], stop)[stop - 1 - step + n_own]
+                )
+            if shared < 0 or graph.hub_since[shared] < horizon:
+                continue
+            other = graph.node_account[shared]
+            if other >= 0 and other != account and since[other] < horizon and horizon <= until[other]:
+                dealt_with += 1
+                if bad[q] < 0:
+                    bad[q] = other
+            users = users_of(graph, shared, horizon, extras, first, last)
+            if users < 2 or users > SHARED_MAX:
+                continue
+            begin, end = visible_pairs(graph, row, shared, horizon)
+            members = int32_array(graph.addresses[row, PAIR_NBR], end)
+            found = 0
+            one = np.int64(-1)
+            for place in range(end - 1, max(begin, end - _USERS) - 1, -1):
+                j = graph.node_account[members[place]]
+                if j >= 0 and j != account and since[j] < horizon and horizon <= until[j]:
+                    found += 1
+                    one = np.int64(j)
+            if found > 0:
+                sharers += found
+                share = max(share, found / (users - 1.0))
+                if rarest == 0 or users < rarest:
+                    rarest = users
+                    via[q] = shared
+                    bad[q] = one
+        least[q] = rarest
+        out[q, 0] = np.log1p(sharers + 0.0)
+        out[q, 1] = np.log2(rarest + 0.0) if rarest > 0 else np.nan
+        out[q, 2] = share
+        out[q, 3] = np.log1p(dealt_with + 0.0)
+
+
+def contact(
+    snapshot: Snapshot,
+    queries: Queries,
+    since: NDArray[np.int64],
+    until: NDArray[np.int64],
+) -> Contact:
+    """Find what links accounts to known bad ones, as of each question's horizon.
+
+    The account's own verdict never counts, hubs never link.
+
+    Args:
+        snapshot: The snapshot.
+        queries: ``Q`` questions.
+        since: ``int64[A]``, an account is known to be bad at horizons above this.
+        until: ``int64[A]``, and up to this.
+
+    Returns:
+        The contacts.
+    """
+    size = len(queries)
+    found = Contact(
+        features=np.empty((size, len(CONTACT_FEATURES)), dtype=np.float32),
+        via=np.empty(size, dtype=np.int64),
+        bad_account=np.empty(size, dtype=np.int64),
+        users=np.empty(size, dtype=np.int64),
+    )
+    _contact(
+        graph_of(snapshot),
+        asked_of(queries),
+        extras_of(snapshot, queries),
+        since,
+        until,
+        found.features,
+        found.via,
+        found.bad_account,
+        found.users,
+    )
+    return found

@@ -1,0 +1,283 @@
+"""A bundle: models, feature schema, calibration, snapshot id and metrics, versioned as one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import lightgbm
+import numpy as np
+import polars as pl
+import torch
+
+from features import profiles
+from gnn.blend import Blend
+from gnn.calibration import Calibration
+from gnn.inputs import input_specs
+from gnn.sage import GraphSage
+from gnn.sampler import input_width, n_message_types
+from graph_etl.errors import RingwatchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from graph_etl import Snapshot, Workspace
+
+_FORMAT: Final = 1
+_QUANTILES: Final = 1001
+
+
+class BundleError(RingwatchError):
+    """A folder does not hold a bundle that this version can use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What scores one moment.
+
+    Attributes:
+        moment: Its name.
+        booster: The trees; None on a platform's first day.
+        blend: How GraphSAGE joins.
+        calibration: From margin to score.
+        contact: Whether contact with known bad accounts is an input.
+    """
+
+    moment: str
+    booster: lightgbm.Booster | None
+    blend: Blend
+    calibration: Calibration
+    contact: bool
+
+
+class Bundle:
+    """A trained bundle, opened from its folder.
+
+    Attributes:
+        path: Its folder.
+        manifest: All that is known of it, as JSON.
+        version: Its name: a hash of its models and of the snapshot that they were fitted on.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.version: str = manifest["version"]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Open a bundle.
+
+        Args:
+            path: Its folder.
+
+        Returns:
+            The bundle.
+
+        Raises:
+            BundleError: If the folder holds none, or one of another format.
+        """
+        folder = Path(path)
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text())
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+            message = f"{folder}: no bundle there; make one with `ringwatch train`"
+            raise BundleError(message) from None
+        if manifest.get("format") != _FORMAT:
+            message = (
+                f"{folder}: bundle format {manifest.get('format')}, this version reads {_FORMAT}; "
+                "run `ringwatch train` again"
+            )
+            raise BundleError(message)
+        return cls(folder, manifest)
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """Moments that have a head."""
+        return tuple(self.manifest["moments"])
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are probabilities."""
+        return bool(self.manifest["calibrated"])
+
+    @cached_property
+    def heads(self) -> dict[str, Head]:
+        """The heads by moment."""
+        found: dict[str, Head] = {}
+        for moment, entry in self.manifest["heads"].items():
+            booster = None
+            if entry["trees"] is not None:
+                path = self.path / entry["trees"]
+                if not path.exists():
+                    message = f"{path}: missing from the bundle; run `ringwatch train` again"
+                    raise BundleError(message)
+                booster = lightgbm.Booster(model_file=str(path))
+            found[moment] = Head(
+                moment,
+                booster,
+                Blend(**entry["blend"]),
+                Calibration(**entry["calibration"]),
+                entry["contact"],
+            )
+        return found
+
+    @cached_property
+    def sage(self) -> GraphSage | None:
+        """GraphSAGE, or None on a platform's first day."""
+        entry = self.manifest["graph_sage"]
+        if entry is None:
+            return None
+        model = GraphSage(entry["width"], entry["types"])
+        model.load_state_dict(torch.load(self.path / "sage.pt", weights_only=True))
+        return model.eval()
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """Columns account, account_id, score, percentile, oof_score (null where never held out)."""
+        return pl.read_parquet(self.path / "scores.parquet")
+
+    def quantiles(self, moment: str) -> NDArray[np.float64]:
+        """Scores of all accounts at a moment, at 1001 evenly spaced quantiles."""
+        with np.load(self.path / "quantiles.npz") as stored:
+            return np.asarray(stored[moment])
+
+
+@dataclass(slots=True)
+class BundleDraft:
+    """A bundle being put together by training.
+
+    Attributes:
+        snapshot: What it is fitted on.
+        seed: Of the training.
+        supervision: See `gnn.targets.Targets`.
+        n_folds: Number of folds that held accounts out.
+        metrics: Held-out figures by moment.
+        baselines: Those of the baselines by moment.
+        sage: GraphSAGE fitted on all labels.
+    """
+
+    snapshot: Snapshot
+    seed: int
+    supervision: str
+    n_folds: int
+    metrics: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, Any] = field(default_factory=dict)
+    sage: GraphSage | None = None
+    _heads: list[Head] = field(default_factory=list)
+    _scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    _held_out: dict[str, NDArray[np.float64] | None] = field(default_factory=dict)
+
+    def add(self, head: Head, margin: NDArray[np.float64], held_out: NDArray[np.float64] | None) -> None:
+        """Add a head with the margins of all accounts and their held-out scores.
+
+        Args:
+            head: The head.
+            margin: ``float64[A]``.
+            held_out: ``float64[A]`` scores, NaN where never held out; None where nothing was.
+        """
+        self._heads.append(head)
+        self._scores[head.moment] = head.calibration(margin)
+        self._held_out[head.moment] = held_out
+
+    def write(self, workspace: Workspace) -> Bundle:
+        """Write the bundle and make it the current one.
+
+        Args:
+            workspace: Where it goes.
+
+        Returns:
+            The bundle, opened.
+        """
+        texts = {head.moment: head.booster.model_to_string() for head in self._heads if head.booster}
+        sage_bytes = io.BytesIO()
+        if self.sage is not None:
+            torch.save(self.sage.state_dict(), sage_bytes)
+        manifest = self._manifest(texts)
+        version = "b" + self._digest(manifest, texts)[:10]
+        manifest["version"] = version
+        last = self._heads[-1].moment
+        score = self._scores[last]
+        held_out = self._held_out[last]
+        with workspace.new_folder("bundle", version) as folder:
+            for number, head in enumerate(self._heads):
+                if head.moment in texts:
+                    (folder / f"trees_{number}.txt").write_text(texts[head.moment])
+            if self.sage is not None:
+                (folder / "sage.pt").write_bytes(sage_bytes.getvalue())
+            points = np.linspace(0.0, 1.0, _QUANTILES)
+            np.savez(
+                folder / "quantiles.npz",
+                **{moment: np.quantile(values, points) for moment, values in self._scores.items()},  # type: ignore[arg-type]
+            )
+            pl.DataFrame(
+                {
+                    "account": np.arange(self.snapshot.n_accounts, dtype=np.int32),
+                    "account_id": self.snapshot.account_ids.to_list(),
+                    "score": score,
+                    "percentile": percentile_of(np.quantile(score, points), score),
+                    "oof_score": np.full(len(score), np.nan) if held_out is None else held_out,
+                }
+            ).with_columns(pl.col("oof_score").fill_nan(None)).write_parquet(folder / "scores.parquet")
+            (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+        workspace.set_current("bundle", version)
+        return Bundle.open(workspace.path_of("bundle", version))
+
+    def _manifest(self, texts: dict[str, str]) -> dict[str, Any]:
+        width = profiles(self.snapshot, np.zeros(0, np.int64)).shape[1]
+        return {
+            "format": _FORMAT,
+            "snapshot": self.snapshot.id,
+            "content_hash": self.snapshot.manifest["content_hash"],
+            "name": self.snapshot.manifest["name"],
+            "simulated": self.snapshot.manifest["simulated"],
+            "supervision": self.supervision,
+            "calibrated": self.supervision == "supervised" and bool(self.n_folds),
+            "seed": self.seed,
+            "folds": self.n_folds,
+            "moments": [head.moment for head in self._heads],
+            "features": [spec.name for spec in input_specs(self.snapshot, with_contact=False)],
+            "graph_sage": None
+            if self.sage is None
+            else {"width": input_width(width), "types": n_message_types(self.snapshot)},
+            "heads": {
+                head.moment: {
+                    "trees": f"trees_{number}.txt" if head.moment in texts else None,
+                    "blend": head.blend.as_dict(),
+                    "calibration": head.calibration.as_dict(),
+                    "contact": head.contact,
+                }
+                for number, head in enumerate(self._heads)
+            },
+            "metrics": self.metrics,
+            "baselines": self.baselines,
+        }
+
+    def _digest(self, manifest: dict[str, Any], texts: dict[str, str]) -> str:
+        digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
+        for moment in sorted(texts):
+            digest.update(texts[moment].encode())
+        if self.sage is not None:
+            for _, value in sorted(self.sage.state_dict().items()):
+                digest.update(value.numpy().tobytes())
+        return digest.hexdigest()
+
+
+def percentile_of(quantiles: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of accounts with a lower score, in per cent.
+
+    Args:
+        quantiles: ``float64[1001]`` at evenly spaced quantiles.
+        score: ``float64[n]``.
+
+    Returns:
+        ``float64[n]`` from 0 to 100.
+    """
+    return (
+        np.searchsorted(quantiles, score, side="left") / (len(quantiles) - 1) * 100.0 if len(score) else score
+    )

@@ -1,0 +1,52 @@
+"""A platform's first day: no verdicts to learn from, so rarity and alikeness give the score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.special import logit
+
+from gnn.calibration import Calibration
+from gnn.inputs import input_specs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from graph_etl import Snapshot
+
+# Without a declared prevalence: a share that analysts of sign-up fraud call usual; it only sets the level.
+_USUAL_PREVALENCE: Final = 0.05
+
+
+def label_free_margin(snapshot: Snapshot, columns: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How much of what an account shares is rare, close in time and alike.
+
+    Args:
+        snapshot: Gives the schema.
+        columns: ``float32[Q, F]`` of `gnn.inputs.inputs`.
+
+    Returns:
+        ``float64[Q]``; greater is more suspicious. It is the logarithm of the sum over an account's links.
+    """
+    names = [spec.name for spec in input_specs(snapshot, with_contact=False)]
+    joint = columns[:, names.index("shared.joint")].astype(np.float64)
+    close = columns[:, names.index("shared.within_1h")].astype(np.float64)
+    return np.nan_to_num(joint) + 0.25 * np.nan_to_num(close)
+
+
+def label_free_calibration(margin: NDArray[np.float64], prevalence: float | None) -> Calibration:
+    """Put margins on a scale from 0 to 1 whose level is the declared prevalence; it is no probability.
+
+    Args:
+        margin: ``float64[A]`` of all accounts.
+        prevalence: Declared share of bad accounts, or None.
+
+    Returns:
+        An increasing map; the account at the quantile of the prevalence gets 0.5.
+    """
+    share = _USUAL_PREVALENCE if prevalence is None else prevalence
+    middle = float(np.quantile(margin, 1.0 - share)) if len(margin) else 0.0
+    spread = float(margin.std()) if len(margin) else 1.0
+    slope = 1.7 / max(spread, 1e-3)
+    return Calibration(slope, float(logit(0.5)) - slope * middle)

@@ -1,0 +1,124 @@
+"""Scoring with a bundle: the same path for the whole snapshot and for one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features import Contact, contact, moment_ms
+from gnn.bundle import BundleError, percentile_of
+from gnn.inputs import input_specs, inputs
+from gnn.label_free import label_free_margin
+from gnn.sage import SageInputs, run_sage
+from gnn.targets import known_bad_span
+from gnn.trees import margins
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features import Queries
+    from gnn.bundle import Bundle
+    from graph_etl import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """Scores with what they came from.
+
+    Attributes:
+        score: ``float64[Q]`` in [0, 1]; a probability where the bundle is calibrated.
+        percentile: ``float64[Q]``: share of the snapshot's accounts with a lower score at this moment.
+        margin: ``float64[Q]``, log odds before calibration.
+        features: ``float32[Q, F]`` as the head saw them.
+        moment: The head used.
+        contact: Known bad accounts nearby as of today, untimed verdicts included: for reasons and policy.
+    """
+
+    score: NDArray[np.float64]
+    percentile: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    features: NDArray[np.float32]
+    moment: str
+    contact: Contact
+
+
+class Scorer:
+    """Scores questions about one snapshot with one bundle.
+
+    Args:
+        snapshot: The snapshot.
+        bundle: A bundle with the same feature schema.
+
+    Raises:
+        BundleError: If the schemas differ.
+    """
+
+    def __init__(self, snapshot: Snapshot, bundle: Bundle) -> None:
+        self.snapshot = snapshot
+        self.bundle = bundle
+        self.specs = input_specs(snapshot, with_contact=True)
+        expected = [spec.name for spec in input_specs(snapshot, with_contact=False)]
+        if bundle.manifest["features"] != expected:
+            message = (
+                f"{bundle.path}: made for another feature schema than snapshot {snapshot.id}; "
+                "run `ringwatch train`"
+            )
+            raise BundleError(message)
+        self._timed = known_bad_span(snapshot, untimed=False)
+        self.known_bad = known_bad_span(snapshot, untimed=True)
+        self._quantiles = {moment: bundle.quantiles(moment) for moment in bundle.moments}
+        self._ages = {moment: moment_ms(moment) for moment in bundle.moments}
+
+    def moment_for(self, age_ms: int) -> str:
+        """The head for an account of an age.
+
+        Args:
+            age_ms: Milliseconds since it first appeared.
+
+        Returns:
+            The latest moment that it has reached; the last head where moments are not reached by age.
+        """
+        reached = [(age, name) for name, age in self._ages.items() if age is not None and age <= age_ms]
+        return max(reached)[1] if reached else self.bundle.moments[-1]
+
+    def score(self, queries: Queries, moment: str | None = None) -> ScoreResult:
+        """Score questions.
+
+        Args:
+            queries: ``Q`` questions.
+            moment: The head; the last one if None.
+
+        Returns:
+            The scores.
+
+        Raises:
+            BundleError: If the bundle has no head for the moment.
+        """
+        name = self.bundle.moments[-1] if moment is None else moment
+        if name not in self.bundle.heads:
+            known = ", ".join(self.bundle.moments)
+            message = f"{self.bundle.path}: no head for the moment '{name}'; there are: {known}"
+            raise BundleError(message)
+        head = self.bundle.heads[name]
+        columns = inputs(self.snapshot, queries)
+        if head.contact:
+            columns = np.hstack([columns, contact(self.snapshot, queries, *self._timed).features])
+        if head.booster is None:
+            margin = label_free_margin(self.snapshot, columns)
+        else:
+            odds = None
+            sage = self.bundle.sage
+            if head.blend.weight > 0.0 and sage is not None:
+                odds, _ = run_sage(sage, SageInputs.of(self.snapshot, queries), queries)
+            margin = head.blend(margins(head.booster, columns), odds)
+        score = head.calibration(margin)
+        return ScoreResult(
+            score=score,
+            percentile=percentile_of(self._quantiles[name], score),
+            margin=margin,
+            features=columns,
+            moment=name,
+            contact=contact(self.snapshot, queries, *self.known_bad),
+        )
