@@ -27,13 +27,17 @@
             └── ScoresUnavailable
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph_etl.errors import RingwatchError
+
+
+MAX_PROBLEMS = 20
 
 
 class ErrorDetail(BaseModel):
@@ -392,6 +396,22 @@ class ScoresUnavailable(Unavailable):
     def __init__(self, problem: str) -> None:
         """Say what is missing."""
         super().__init__(f"{problem}. Run `ringwatch train`, then start the service again.")
+
+
+def problems_of(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Describe what pydantic found, without the values, which may be identifiers.
+
+    Args:
+        errors: As `ValidationError.errors()` gives them.
+
+    Returns:
+        Up to 20 fields and what is wrong with each.
+    """
+    problems: list[dict[str, str]] = []
+    for error in itertools.islice(errors, MAX_PROBLEMS):
+        field = ".".join(str(part)[:64] for part in error["loc"][:8]) or "body"
+        problems.append({"field": field, "problem": str(error["msg"]).removeprefix("Value error, ")[:200]})
+    return problems
 
 
 def responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:

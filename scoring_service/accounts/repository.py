@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -61,7 +62,7 @@ class AccountRepository:
         """Whether the last verdict on an account says bad and was known at a time."""
         return bool(self.bad_from_ms[account] <= time_ms)
 
-    def verdict(self, account: int) -> dict[str, object] | None:
+    def verdict(self, account: int) -> dict[str, Any] | None:
         """Return the last verdict on an account: label, known_ms, reason."""
         rows = self.snapshot.verdicts.filter(pl.col("account") == account)
         return None if rows.is_empty() else rows.row(-1, named=True)

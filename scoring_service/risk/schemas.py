@@ -141,6 +141,7 @@ class RiskRing(BaseModel):
     rank: int
     score: float | None
     size: int
+    known_bad: int = Field(description="Confirmed bad accounts in it.")
     role: str | None = Field(description="The account's role; null where only its identifiers lead there.")
     membership: Literal["member", "shares_identifier"]
 

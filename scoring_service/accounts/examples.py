@@ -1,0 +1,43 @@
+"""Examples of the account paths for the API's own description; a test validates them."""
+
+from typing import Any, Final
+
+_REASON: Final[dict[str, Any]] = {
+    "code": "contact_with_confirmed_bad",
+    "message": "1 confirmed bad account used the same device, which 2 accounts used in all",
+    "impact": 2.4,
+    "evidence": [{"kind": "device", "key": "6f0d…", "accounts": 2, "known_bad": 1}],
+    "safe_for_user": False,
+}
+_ABOUT: Final[dict[str, Any]] = {
+    "model_version": "20260301-8c1f22",
+    "graph_as_of": "2026-03-01T00:00:00Z",
+    "simulated": True,
+}
+
+ACCOUNT: Final[dict[str, Any]] = {
+    "id": "player-00017",
+    "score": 0.97,
+    "percentile": 99.7,
+    "calibrated": True,
+    "risk_level": "critical",
+    "decision": "review",
+    "rule": "threshold",
+    "policy": "default 1",
+    "ring": {"id": "r4be01c77a2", "rank": 1, "role": "hub"},
+    "verdict": None,
+    "first_seen": "2026-02-11T07:02:31Z",
+    "last_seen": "2026-02-28T22:40:09Z",
+    "attributes": {"country": "DE"},
+    "identifiers": [{"kind": "device", "key": "6f0d…", "accounts": 14, "known_bad": 2, "is_hub": False}],
+    "identifiers_total": 1,
+    **_ABOUT,
+}
+
+REASONS: Final[dict[str, Any]] = {
+    "id": "player-00017",
+    "score": 0.97,
+    "percentile": 99.7,
+    "reasons": [_REASON],
+    **_ABOUT,
+}

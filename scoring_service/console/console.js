@@ -1,0 +1,267 @@
+// The console: reads the public API, writes nothing. No library, no build step, nothing from elsewhere.
+// Every value from the API goes through textContent or setAttribute, never through innerHTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+const PAGE_SIZE = 25;
+const WIDTH = 900, HEIGHT = 520, MARGIN = 34;
+const LABELLED_NODES = 40;
+
+const at = (id) => document.getElementById(id);
+const state = { query: new URLSearchParams(), cursor: null, chosen: null };
+
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === null || value === undefined) continue;
+    if (key === "class") made.className = value;
+    else if (key === "text") made.textContent = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+function shape(name, attributes, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+async function get(path) {
+  const answer = await fetch(path, { headers: { accept: "application/json" } });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.error?.message ?? `HTTP ${answer.status}`);
+  return body;
+}
+
+const number = (value, digits = 2) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
+const count = (value) => Number(value).toLocaleString("en");
+const time = (text) => (text ? text.replace("T", " ").replace(/(\.\d+)?Z$/, " UTC") : "–");
+const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+
+async function showAbout() {
+  const ready = await get("readyz");
+  const facts = [["Data", ready.data_set], ["Graph as of", time(ready.graph_as_of)], ["Accounts", count(ready.accounts)],
+    ["Model", ready.bundle ?? "none"], ["Policy", ready.policy]];
+  at("about").replaceChildren(...facts.map(([name, value]) =>
+    element("div", {}, element("dt", { text: name }), element("dd", { text: value }))));
+  at("simulated").hidden = !ready.simulated;
+  at("problems").hidden = ready.problems.length === 0;
+  at("problems").textContent = ready.problems.join(" · ");
+}
+
+function ringLink(ring) {
+  const bad = ring.known_bad > 0 ? element("span", { class: "known", text: `${count(ring.known_bad)} confirmed bad` }) : null;
+  const fill = element("i");
+  fill.style.width = `${Math.round(Math.min(1, Math.max(0, ring.score ?? 0)) * 100)}%`;
+  return element("li", {}, element("a", { href: `#${encodeURIComponent(ring.id)}`, "data-ring": ring.id },
+    element("span", { class: "rank", text: `#${ring.rank}` }),
+    element("span", {}, element("span", { class: "size", text: plural(ring.size, "account") }), " ", ...(bad ? [bad] : [])),
+    element("span", { class: "score", title: "Ring score", text: number(ring.score) }),
+    element("span", { class: "bar", "aria-hidden": "true" }, fill),
+    element("span", { class: "words", text: ring.words })));
+}
+
+async function listRings(append) {
+  const query = new URLSearchParams(state.query);
+  query.set("limit", PAGE_SIZE);
+  if (append && state.cursor) query.set("cursor", state.cursor);
+  try {
+    const page = await get(`v1/rings?${query}`);
+    const links = page.rings.map(ringLink);
+    if (append) at("rings").append(...links); else at("rings").replaceChildren(...links);
+    state.cursor = page.next_cursor;
+    at("more").hidden = page.next_cursor === null;
+    at("count").textContent = page.total === 0 ? "No ring passes these filters." : `${plural(page.total, "ring")}, the best rank first`;
+    if (!append && !location.hash && page.rings.length > 0) await showRing(page.rings[0].id);
+    markChosen();
+  } catch (error) {
+    at("count").textContent = error.message;
+    if (!append) at("rings").replaceChildren();
+    at("more").hidden = true;
+  }
+}
+
+function markChosen() {
+  for (const link of document.querySelectorAll("#rings a")) {
+    if (link.dataset.ring === state.chosen) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+async function showRing(id) {
+  state.chosen = id;
+  markChosen();
+  try {
+    const detail = await get(`v1/rings/${encodeURIComponent(id)}`);
+    if (state.chosen === id) at("detail").replaceChildren(...ringParts(detail));
+  } catch (error) {
+    at("detail").replaceChildren(element("p", { class: "empty", text: error.message }));
+  }
+}
+
+function ringParts(detail) {
+  const ring = detail.ring;
+  const facts = [["Rank", `#${ring.rank}`], ["Score", number(ring.score)], ["Accounts", count(ring.size)],
+    ["Confirmed bad", count(ring.known_bad)], ["Density", number(ring.density)], ["Synchrony", number(ring.synchrony)],
+    ["False discovery", ring.q_value === null ? "–" : ring.q_value < 0.001 ? "< 0.001" : number(ring.q_value, 3)]];
+  const sentences = detail.sentences.map((sentence) => element("li", {}, sentence.text,
+    ...sentence.evidence.map((id) => element("a", { class: "ref", href: `#evidence-${id}`, "data-evidence": id, text: id }))));
+  return [
+    element("h2", { text: `Ring ${ring.id}` }),
+    element("dl", { class: "facts" }, ...facts.map(([name, value]) =>
+      element("div", {}, element("dt", { text: name }), element("dd", { text: value })))),
+    element("ul", { class: "sentences" }, ...sentences),
+    picture(detail),
+    element("h3", { text: "Evidence" }), evidenceTable(detail.evidence),
+    element("h3", { text: `Members (${count(detail.members.length)})` }), memberTable(detail.members),
+    ...(detail.timeline.length ? [element("h3", { text: "Timeline" }), timelineTable(detail.timeline)] : []),
+  ];
+}
+
+function table(columns, rows) {
+  const head = element("tr", {}, ...columns.map(([name, style]) => element("th", { scope: "col", class: style, text: name })));
+  return element("div", { class: "scroll", tabindex: "0" },
+    element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)));
+}
+
+function evidenceTable(evidence) {
+  const rows = evidence.map((item) => element("tr", { id: `evidence-${item.id}` },
+    element("td", { text: item.id }), element("td", { text: item.text }),
+    element("td", { class: "number", text: number(item.weight) })));
+  return table([["Id"], ["What"], ["Weight", "number"]], rows);
+}
+
+function memberTable(members) {
+  const rows = members.map((member) => element("tr", {},
+    element("td", {}, element("code", { text: member.account_id })), element("td", { text: member.role }),
+    element("td", { class: member.known_bad ? "known" : null, text: member.known_bad ? "confirmed bad" : "" }),
+    element("td", { class: "number", text: number(member.weight) }), element("td", { class: "number", text: number(member.score) })));
+  return table([["Account"], ["Role"], ["Verdict"], ["Tie", "number"], ["Score", "number"]], rows);
+}
+
+function timelineTable(timeline) {
+  const rows = timeline.map((entry) => element("tr", {},
+    element("td", { text: time(entry.time) }), element("td", { text: entry.text })));
+  return table([["When"], ["What"]], rows);
+}
+
+// A spring layout that starts from a circle, so that the same ring always looks the same.
+function layout(nodes, edges) {
+  const points = nodes.map((_, index) => {
+    const angle = (2 * Math.PI * index) / nodes.length;
+    return { x: Math.cos(angle) * (1 + (index % 3) / 3), y: Math.sin(angle) * (1 + (index % 5) / 5) };
+  });
+  const ideal = 1.6 / Math.sqrt(nodes.length);
+  for (let step = 0; step < 260; step += 1) {
+    const moves = points.map((point) => ({ x: -point.x * 0.02, y: -point.y * 0.02 }));
+    for (let a = 0; a < points.length; a += 1) {
+      for (let b = a + 1; b < points.length; b += 1) {
+        const x = points[a].x - points[b].x, y = points[a].y - points[b].y;
+        const force = (ideal * ideal) / Math.max(x * x + y * y, 1e-4);
+        moves[a].x += x * force; moves[a].y += y * force;
+        moves[b].x -= x * force; moves[b].y -= y * force;
+      }
+    }
+    for (const [from, to] of edges) {
+      const x = points[from].x - points[to].x, y = points[from].y - points[to].y;
+      const force = Math.hypot(x, y) / ideal * 0.5;
+      moves[from].x -= x * force * 0.2; moves[from].y -= y * force * 0.2;
+      moves[to].x += x * force * 0.2; moves[to].y += y * force * 0.2;
+    }
+    const limit = 0.12 * (1 - step / 260) + 0.002;
+    points.forEach((point, index) => {
+      const length = Math.hypot(moves[index].x, moves[index].y) || 1;
+      point.x += (moves[index].x / length) * Math.min(length, limit);
+      point.y += (moves[index].y / length) * Math.min(length, limit);
+    });
+  }
+  const low = { x: Math.min(...points.map((p) => p.x)), y: Math.min(...points.map((p) => p.y)) };
+  const high = { x: Math.max(...points.map((p) => p.x)), y: Math.max(...points.map((p) => p.y)) };
+  return points.map((p) => ({
+    x: MARGIN + ((p.x - low.x) / (high.x - low.x || 1)) * (WIDTH - 2 * MARGIN),
+    y: MARGIN + ((p.y - low.y) / (high.y - low.y || 1)) * (HEIGHT - 2 * MARGIN),
+  }));
+}
+
+// From calm blue-grey to a strong orange; the table below has the numbers.
+function scoreColour(score) {
+  if (score === null || score === undefined) return "#9aa5b5";
+  const from = [110, 143, 190], to = [214, 84, 32];
+  return `rgb(${from.map((c, i) => Math.round(c + (to[i] - c) * score)).join(",")})`;
+}
+
+function picture(detail) {
+  const { nodes, edges } = detail.subgraph;
+  if (nodes.length === 0) return element("p", { class: "empty", text: "No picture of this ring." });
+  const place = new Map(nodes.map((node, index) => [node.id, index]));
+  const pairs = edges.map((edge) => [place.get(edge.source), place.get(edge.target)]).filter(([a, b]) => a !== undefined && b !== undefined);
+  const points = layout(nodes, pairs);
+  const bad = new Set(detail.members.filter((member) => member.known_bad).map((member) => member.account_id));
+  const scores = new Map(detail.members.map((member) => [member.account_id, member.score]));
+  const words = `${plural(detail.ring.size, "account")} of ring ${detail.ring.id} and what links them`;
+  const drawing = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words });
+  for (const [from, to] of pairs) {
+    drawing.append(shape("line", { class: "edge", x1: points[from].x, y1: points[from].y, x2: points[to].x, y2: points[to].y }));
+  }
+  const isFew = nodes.length <= LABELLED_NODES;
+  nodes.forEach((node, index) => {
+    const { x, y } = points[index];
+    const group = shape("g", { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
+    group.append(shape("title", {}, document.createTextNode(`${node.kind} ${node.label}`)));
+    if (node.kind === "account") {
+      const mark = shape("circle", { r: isFew ? 8 : 6 });
+      if (scores.has(node.label)) { mark.setAttribute("class", "node-account"); mark.style.fill = scoreColour(scores.get(node.label)); }
+      else mark.setAttribute("class", "node-outside");
+      group.append(mark);
+      if (bad.has(node.label)) group.append(shape("circle", { class: "node-bad", r: isFew ? 12 : 9.5 }));
+    } else {
+      const half = isFew ? 7 : 5;
+      group.append(shape("rect", { class: "node-entity", x: -half, y: -half, width: 2 * half, height: 2 * half, rx: 2 }));
+    }
+    if (isFew || node.kind !== "account" && nodes.length <= 2 * LABELLED_NODES) {
+      const text = node.kind === "account" ? node.label : node.kind;
+      group.append(shape("text", { class: "node-label", x: 12, y: 4 }, document.createTextNode(text.length > 18 ? `${text.slice(0, 17)}…` : text)));
+    }
+    drawing.append(group);
+  });
+  return element("figure", {}, drawing, legend(detail));
+}
+
+function legend(detail) {
+  const mark = (...parts) => shape("svg", { viewBox: "-10 -10 20 20", width: 18, height: 18, "aria-hidden": "true" }, ...parts);
+  const low = shape("circle", { r: 6 }), high = shape("circle", { r: 6 });
+  low.style.fill = scoreColour(0); high.style.fill = scoreColour(1);
+  return element("figcaption", {},
+    element("span", {}, mark(low), "account, low score"), element("span", {}, mark(high), "high score"),
+    element("span", {}, mark(shape("circle", { class: "node-bad", r: 7 })), "confirmed bad"),
+    element("span", {}, mark(shape("rect", { class: "node-entity", x: -6, y: -6, width: 12, height: 12, rx: 2 })), "shared identifier or counterparty"),
+    detail.subgraph.truncated ? element("span", { text: "Only a part is drawn." }) : null);
+}
+
+at("filters").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const entries = [...new FormData(at("filters")).entries()].filter(([, value]) => value !== "");
+  state.query = new URLSearchParams(entries);
+  state.cursor = null;
+  listRings(false);
+});
+at("more").addEventListener("click", () => listRings(true));
+at("detail").addEventListener("click", (event) => {
+  const link = event.target.closest("[data-evidence]");
+  if (!link) return;
+  event.preventDefault();
+  const row = document.getElementById(`evidence-${link.dataset.evidence}`);
+  if (!row) return;
+  row.scrollIntoView({ block: "center" });
+  row.animate?.([{ background: "var(--chosen)" }, { background: "transparent" }], { duration: 1600 });
+});
+window.addEventListener("hashchange", () => {
+  const id = decodeURIComponent(location.hash.slice(1));
+  if (id && id !== "detail") showRing(id);
+});
+
+showAbout().catch((error) => { at("problems").hidden = false; at("problems").textContent = error.message; });
+listRings(false);
+if (location.hash.length > 1) showRing(decodeURIComponent(location.hash.slice(1)));

@@ -1,0 +1,46 @@
+"""Examples of the ring paths for the API's own description; a test validates them."""
+
+from typing import Any, Final
+
+_RING: Final[dict[str, Any]] = {
+    "id": "r4be01c77a2",
+    "rank": 1,
+    "score": 0.94,
+    "size": 14,
+    "density": 0.81,
+    "synchrony": 0.97,
+    "p_value": 0.001,
+    "q_value": 0.004,
+    "known_bad": 2,
+    "words": "14 accounts on 2 devices that nobody else used, signed up within 41 minutes",
+    "parents": [],
+}
+_ABOUT: Final[dict[str, Any]] = {
+    "run": "20260301-1f0c",
+    "graph_as_of": "2026-03-01T00:00:00Z",
+    "simulated": True,
+}
+
+PAGE: Final[dict[str, Any]] = {"rings": [_RING], "total": 37, "next_cursor": "WzEsIjIwMjYwMzAxLTFmMGMiLCI…", **_ABOUT}
+
+RING: Final[dict[str, Any]] = {
+    "ring": _RING,
+    "sentences": [
+        {"text": "14 accounts on 2 devices that nobody else used.", "evidence": ["e1", "e2"]},
+        {"text": "They signed up within 41 minutes.", "evidence": ["e3"]},
+    ],
+    "evidence": [{"id": "e1", "kind": "device", "key": "6f0d…", "accounts": 9, "weight": 0.9}],
+    "members": [
+        {"account_id": "player-00017", "role": "hub", "weight": 0.98, "score": 0.97, "known_bad": True}
+    ],
+    "timeline": [{"time": "2026-02-11T07:02:31Z", "event": "signup", "account_id": "player-00017"}],
+    "subgraph": {
+        "nodes": [
+            {"id": "account:player-00017", "kind": "account", "label": "player-00017"},
+            {"id": "device:6f0d…", "kind": "device", "label": "device 6f0d…"},
+        ],
+        "edges": [{"source": "account:player-00017", "target": "device:6f0d…", "relation": "used:device"}],
+    },
+    "cypher": None,
+    **_ABOUT,
+}

@@ -1,0 +1,160 @@
+"""Lists and explains rings; cursors are bound to the run and to the filters that they were made for."""
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+from scoring_service.errors import AccountNotFound, CursorExpired, CursorInvalid, RingNotFound
+from scoring_service.loading import Loaded, plain
+from scoring_service.rings.repository import RingRepository
+from scoring_service.rings.schemas import (
+    RingDetail,
+    RingFilter,
+    RingMember,
+    RingPage,
+    RingSummary,
+    Sentence,
+)
+
+
+class RingService:
+    """Answers questions about the rings of the current run.
+
+    Args:
+        loaded: What the service has loaded.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+
+    def page(self, wanted: RingFilter) -> RingPage:
+        """Return one page of the ranked list.
+
+        Args:
+            wanted: Filters, size of the page and cursor.
+
+        Returns:
+            The page.
+
+        Raises:
+            RingsUnavailable: If there is no rings run.
+            AccountNotFound: If the filter names an account that the graph does not hold.
+            CursorInvalid: If the cursor was not made for this list and these filters.
+            CursorExpired: If the cursor belongs to another run.
+        """
+        rings = self._loaded.require_rings()
+        account = None
+        if wanted.account is not None:
+            account = self._loaded.accounts.find(self._loaded.reader.account_key(wanted.account))
+            if account is None:
+                raise AccountNotFound(wanted.account, self._loaded.graph_as_of)
+        start = 0 if wanted.cursor is None else _read_cursor(wanted.cursor, rings.run.id, wanted)
+        rows, total = rings.select(wanted, account, start)
+        end = start + len(rows)
+        return RingPage(
+            rings=[summary(row) for row in rows],
+            total=total,
+            next_cursor=_make_cursor(end, rings.run.id, wanted) if rows and end < total else None,
+            run=rings.run.id,
+            graph_as_of=self._loaded.graph_as_of,
+            simulated=self._loaded.simulated,
+        )
+
+    def detail(self, ring_id: str) -> RingDetail:
+        """Return one ring with all that speaks for it.
+
+        Args:
+            ring_id: Id of the ring.
+
+        Returns:
+            The ring.
+
+        Raises:
+            RingsUnavailable: If there is no rings run.
+            RingNotFound: If the run does not hold the ring.
+        """
+        rings = self._loaded.require_rings()
+        row = rings.row(ring_id)
+        if row is None:
+            raise RingNotFound(ring_id[:64], rings.run.id)
+        explained = rings.explain(ring_id)
+        return RingDetail(
+            ring=summary(row),
+            sentences=_sentences(explained),
+            evidence=plain(explained.get("evidence", [])),
+            members=self._members(rings, ring_id),
+            timeline=plain(explained.get("timeline", [])),
+            subgraph=plain(explained.get("subgraph", {"nodes": [], "edges": []})),
+            cypher=explained.get("cypher"),
+            run=rings.run.id,
+            graph_as_of=self._loaded.graph_as_of,
+            simulated=self._loaded.simulated,
+        )
+
+    def _members(self, rings: RingRepository, ring_id: str) -> list[RingMember]:
+        loaded = self._loaded
+        return [
+            RingMember(
+                account_id=member["account_id"],
+                role=member["role"],
+                weight=member["weight"],
+                score=loaded.last_score(member["account"])[0],
+                known_bad=loaded.accounts.is_confirmed_bad(member["account"], loaded.accounts.end_ms),
+            )
+            for member in rings.members(ring_id)
+        ]
+
+
+def summary(row: dict[str, Any]) -> RingSummary:
+    """Return a row of the ranked table as it is sent."""
+    return RingSummary.model_validate(
+        {
+            "id": row["ring"],
+            "rank": row["rank"],
+            "score": row["score"],
+            "size": row["size"],
+            "density": row["density"],
+            "synchrony": row["synchrony"],
+            "p_value": row["p_value"],
+            "q_value": row["q_value"],
+            "known_bad": row["n_known_bad"],
+            "words": row["words"],
+            "parents": row["parents"] or [],
+        }
+    )
+
+
+def _sentences(explained: dict[str, Any]) -> list[Sentence]:
+    return [
+        Sentence(text=str(sentence["text"]), evidence=[str(ref) for ref in sentence["evidence"]])
+        for sentence in explained.get("sentences", [])
+    ]
+
+
+def _filter_hash(wanted: RingFilter) -> str:
+    asked = wanted.model_dump_json(exclude={"cursor", "limit"})
+    return hashlib.blake2b(asked.encode(), digest_size=6).hexdigest()
+
+
+def _make_cursor(start: int, run_id: str, wanted: RingFilter) -> str:
+    document = json.dumps([1, run_id, _filter_hash(wanted), start], separators=(",", ":"))
+    return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, run_id: str, wanted: RingFilter) -> int:
+    problem = "cannot be read"
+    try:
+        document = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        version, run_of_cursor, filter_hash, start = document
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        raise CursorInvalid(problem) from None
+    if version != 1 or not isinstance(run_of_cursor, str) or type(start) is not int or not 0 <= start < 2**31:
+        raise CursorInvalid(problem)
+    if run_of_cursor != run_id:
+        raise CursorExpired(run_of_cursor[:64], run_id)
+    if filter_hash != _filter_hash(wanted):
+        problem = "was made for other filters"
+        raise CursorInvalid(problem)
+    return start
