@@ -1,0 +1,45 @@
+"""Dataset specs: YAML that maps any source to accounts, entities, interactions, verdicts, groups and splits."""
+
+from graph_etl.spec.base import duration_ms
+from graph_etl.spec.loading import load_spec, parse_spec
+from graph_etl.spec.models import ACCOUNT, Spec
+from graph_etl.spec.parts import (
+    ROW,
+    AccountIds,
+    AccountMapping,
+    Attribute,
+    Endpoint,
+    EventMapping,
+    FoldMapping,
+    GroupMapping,
+    Kind,
+    Source,
+    SplitMapping,
+    TimeColumn,
+    Times,
+    TypeRule,
+    VerdictMapping,
+)
+
+__all__ = [
+    "ACCOUNT",
+    "ROW",
+    "AccountIds",
+    "AccountMapping",
+    "Attribute",
+    "Endpoint",
+    "EventMapping",
+    "FoldMapping",
+    "GroupMapping",
+    "Kind",
+    "Source",
+    "Spec",
+    "SplitMapping",
+    "TimeColumn",
+    "Times",
+    "TypeRule",
+    "VerdictMapping",
+    "duration_ms",
+    "load_spec",
+    "parse_spec",
+]
