@@ -1,0 +1,218 @@
+"""Hubs: nodes that so many unrelated accounts touch that sharing them says nothing.
+
+A node is a hub when three things hold at once, all judged from what was visible at the time:
+
+1. **Coincidence is expected.** With ``A`` accounts, two unrelated nodes of ``n`` accounts each share
+   ``n**2 / A`` accounts by chance. From ``n = sqrt(A)`` on that is one or more: sharing is no evidence.
+2. **It lies far out in its kind.** ``log n`` is beyond the outer fence (third quartile plus three times the
+   interquartile range; Tukey, 1977) of the nodes of its kind that more than one account touches, or a tenth
+   of all accounts touch it.
+3. **Its accounts came like the platform's.** Where times are known, the accounts of a public address arrive
+   all over the platform's history; those of a device farm arrive together. Measured by the smallest share of
+   the kind's arrivals that holds half of the node's: half for a random sample, nearly none in a burst.
+
+Judged at fixed positions (each a tenth further than the last), never with rows from later on; a hub remains
+one. Edges without a time were there before everything: for them the first two count alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from graph_etl.snapshot import NO_HUB, NO_TIME, KindInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+# Below a dozen accounts the spread over time cannot be told from chance.
+_FEWEST_ACCOUNTS = 12
+# Share of the kind's arrivals that half of a hub's accounts must be spread over: a random sample takes nearly
+# 0.5, accounts made within one of ten months less than 0.1.
+_LEAST_SPREAD = 0.1
+_FENCE_RANGES = 3.0
+_COMMON_SHARE = 0.1
+_FIRST_CUT = 64
+_CUT_RATIO = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """Which accounts touch which nodes of one kind, each pair once, at its first position.
+
+    Attributes:
+        kind: Ordinal of the kind.
+        node: ``int32[E]``, the nodes that are touched.
+        account: ``int32[E]``, node indices of the accounts that touch them.
+        pos: ``int64[E]``, ascending.
+    """
+
+    kind: int
+    node: NDArray[np.int32]
+    account: NDArray[np.int32]
+    pos: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hubs:
+    """The hubs found.
+
+    Attributes:
+        since: ``int64[N]``, the position from which each node is a hub, ``NO_HUB`` for the others.
+        table: One row a hub: node, kind, key, accounts, reason, since_ms.
+    """
+
+    since: NDArray[np.int64]
+    table: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    node: int
+    accounts: int
+    fence: float
+    usual: int
+    spread: float | None
+
+
+def cuts(n_untimed: int, n_events: int) -> list[int]:
+    """The horizons at which hubs are judged; adding later rows only adds cuts.
+
+    Args:
+        n_untimed: Rows without a time, which precede all others.
+        n_events: All rows.
+
+    Returns:
+        Ascending horizons, none above ``n_events``.
+    """
+    found = [n_untimed] if n_untimed else []
+    step = float(_FIRST_CUT)
+    while n_untimed + int(step) <= n_events:
+        found.append(n_untimed + int(step))
+        step *= _CUT_RATIO
+    return found
+
+
+def spread_of_half(arrivals: NDArray[np.int64], n_all: int) -> float:
+    """The smallest share of all arrivals that holds half of these.
+
+    Args:
+        arrivals: ``int64[n]`` ranks among all arrivals, ascending.
+        n_all: Number of all arrivals.
+
+    Returns:
+        About 0.5 for a random sample, near 0 for a burst.
+
+    Example:
+        >>> spread_of_half(np.array([0, 25, 50, 75]), 100)
+        0.25
+    """
+    half = (len(arrivals) + 1) // 2
+    return float((arrivals[half:] - arrivals[: len(arrivals) - half]).min()) / n_all
+
+
+def _judge(
+    node: NDArray[np.int32], counts: NDArray[np.int64], n_accounts: int, timed: NDArray[np.bool_]
+) -> list[_Finding]:
+    shared = counts[counts > 1]
+    if not len(shared):
+        return []
+    low, high = np.quantile(np.log(shared), [0.25, 0.75])
+    fence = float(np.exp(high + _FENCE_RANGES * (high - low)))
+    usual = int(np.quantile(shared, 0.99))
+    least = max(_FEWEST_ACCOUNTS, float(np.sqrt(n_accounts)))
+    far_out = (counts > fence) | (counts >= _COMMON_SHARE * n_accounts)
+    findings = []
+    for candidate in np.flatnonzero((counts >= least) & far_out):
+        ranks = np.flatnonzero(node == candidate)
+        spread = None
+        if timed[ranks].any():
+            spread = spread_of_half(ranks, len(node))
+            if spread < _LEAST_SPREAD:
+                continue
+        findings.append(_Finding(int(candidate), int(counts[candidate]), fence, usual, spread))
+    return findings
+
+
+def _reason(found: _Finding, kind: str, n_accounts: int) -> str:
+    reason = (
+        f"{found.accounts:,} of {n_accounts:,} accounts touch it; of the {kind} nodes that several accounts"
+        f" touch 99 % have at most {found.usual:,}, and with this many two unrelated ones would share"
+        f" {found.accounts**2 / n_accounts:,.0f} accounts by chance"
+    )
+    if found.spread is None:
+        return reason
+    return (
+        f"{reason}; they came at all times, the closest half of them within {found.spread:.0%} of the history"
+    )
+
+
+def find_hubs(
+    contacts: Sequence[Contacts],
+    *,
+    kinds: Sequence[KindInfo],
+    node_keys: pa.Array,
+    n_nodes: int,
+    account_pos: NDArray[np.int64],
+    known_ms: NDArray[np.int64],
+) -> Hubs:
+    """Find the hubs of each kind.
+
+    Args:
+        contacts: Which accounts touch which nodes, by kind.
+        kinds: Kinds of nodes.
+        node_keys: Keys of the ``N`` nodes.
+        n_nodes: Number of nodes, ``N``.
+        account_pos: ``int64[A]``, the first position of each account, in any order.
+        known_ms: ``int64[M]``, when each row became known, ascending.
+
+    Returns:
+        The hubs, with reasons in plain words.
+    """
+    since = np.full(n_nodes, NO_HUB, np.int64)
+    n_untimed = int(np.searchsorted(known_ms, NO_TIME, side="right"))
+    arrived = np.sort(account_pos)
+    rows = []
+    for touched in contacts:
+        kind = kinds[touched.kind]
+        timed = touched.pos >= n_untimed
+        judged = 0
+        for horizon in cuts(n_untimed, len(known_ms)):
+            stop = int(np.searchsorted(touched.pos, horizon))
+            if stop == judged:
+                continue
+            judged = stop
+            # Accounts whose first row has no time, or comes later than a use without one, were there too.
+            n_accounts = int(np.searchsorted(arrived, horizon)) if horizon > n_untimed else len(arrived)
+            counts = np.bincount(touched.node[:stop], minlength=n_nodes)
+            counts[since != NO_HUB] = 0
+            for found in _judge(touched.node[:stop], counts, n_accounts, timed[:stop]):
+                since[found.node] = -1 if horizon == n_untimed else horizon - 1
+                rows.append(
+                    {
+                        "node": found.node,
+                        "kind": kind.name,
+                        "key": node_keys[found.node].as_py(),
+                        "accounts": found.accounts,
+                        "reason": _reason(found, kind.name, n_accounts),
+                        "since_ms": None if horizon == n_untimed else int(known_ms[horizon - 1]),
+                    }
+                )
+    table = pl.DataFrame(
+        rows,
+        schema={
+            "node": pl.Int32,
+            "kind": pl.String,
+            "key": pl.String,
+            "accounts": pl.Int64,
+            "reason": pl.String,
+            "since_ms": pl.Int64,
+        },
+    )
+    return Hubs(since, table.sort(["accounts", "kind", "key"], descending=[True, False, False]))

@@ -1,0 +1,111 @@
+"""Staged parts: what one file of one source says, hashed, numbered and ready to be merged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NODE_SCHEMA = {
+    "kind": pl.Int16,
+    "key": pl.String,
+    "low": pl.UInt64,
+    "high": pl.UInt64,
+    "declared": pl.Boolean,
+    "either": pl.Boolean,
+    "alias_low": pl.UInt64,
+    "alias_high": pl.UInt64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One staged file.
+
+    Attributes:
+        source: Name of the source.
+        file: Name of the file, relative to the data's folder.
+        fingerprint: SHA-256 of the file.
+        folder: Where it is staged.
+        meta: Counts and types by mapping, as staged.
+    """
+
+    source: str
+    file: str
+    fingerprint: str
+    folder: Path
+    meta: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path, *, source: str, file: str, fingerprint: str) -> Part:
+        """Open a part that was staged before.
+
+        Args:
+            folder: Where it is staged.
+            source: Name of the source.
+            file: Name of the file.
+            fingerprint: SHA-256 of the file.
+
+        Returns:
+            The part.
+        """
+        return cls(source, file, fingerprint, folder, json.loads((folder / "part.json").read_text()))
+
+    def table(self, name: str) -> pl.DataFrame | None:
+        """One of its tables.
+
+        Args:
+            name: ``nodes``, ``quarantine``, or a mapping with the table's name, as ``events[0].rows``.
+
+        Returns:
+            The table; None if the file gave none such.
+        """
+        path = self.folder / f"{name}.parquet"
+        return pl.read_parquet(path, glob=False, memory_map=False) if path.exists() else None
+
+    def nodes(self) -> pl.DataFrame:
+        """The nodes that its tables number.
+
+        Returns:
+            One row a node, columns as ``NODE_SCHEMA``.
+        """
+        table = self.table("nodes")
+        return pl.DataFrame(schema=NODE_SCHEMA) if table is None else table
+
+
+def write_part(folder: Path, tables: dict[str, pl.DataFrame], meta: dict[str, Any]) -> None:
+    """Write a part into a folder.
+
+    Args:
+        folder: An empty folder.
+        tables: Tables by name.
+        meta: What goes into ``part.json``.
+    """
+    for name, table in tables.items():
+        if len(table):
+            table.write_parquet(folder / f"{name}.parquet", compression="lz4", statistics=False)
+    (folder / "part.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+
+
+def pairs(table: pl.DataFrame, low: str, high: str) -> NDArray[np.uint64]:
+    """Two columns of halves as one array.
+
+    Args:
+        table: ``n`` rows.
+        low: Column of the lower halves.
+        high: Column of the upper halves.
+
+    Returns:
+        ``uint64[n, 2]``.
+    """
+    both = np.empty((len(table), 2), np.uint64)
+    both[:, 0], both[:, 1] = table[low].to_numpy(), table[high].to_numpy()
+    return both

@@ -1,0 +1,109 @@
+"""Reading one file into a staged part: normalised, hashed, checked, once for all later builds."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from graph_etl.parts import Part, write_part
+from graph_etl.plan import EventPlan, FoldPlan, GroupPlan, Mapping, Plan, SplitPlan, VerdictPlan
+from graph_etl.quarantine import Notes, gathered
+from graph_etl.staged_events import stage_events
+from graph_etl.staged_keys import KeyNamer
+from graph_etl.staged_targets import stage_folds, stage_groups, stage_splits, stage_verdicts
+from graph_etl.workspace import fresh_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from graph_etl.identifiers import Hasher
+    from graph_etl.readers import SourceFile
+
+# Rises when parts staged by an older version must not be used any more.
+_VERSION = 1
+
+
+def part_name(plan: Plan, source: str, fingerprint: str, key_fingerprint: str | None) -> str:
+    """Name of the folder that a file is staged in.
+
+    Args:
+        plan: The plan.
+        source: Name of the source.
+        fingerprint: SHA-256 of the file.
+        key_fingerprint: Which key hashes identifiers.
+
+    Returns:
+        A name that differs if any of these differs.
+    """
+    words = (str(_VERSION), plan.spec.spec_hash, source, fingerprint, key_fingerprint or "")
+    return f"{source}-{hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:16]}"
+
+
+def stage(
+    plan: Plan,
+    file: SourceFile,
+    source: str,
+    staging: Path,
+    hasher: Hasher | None,
+    key_fingerprint: str | None,
+) -> tuple[Part, bool]:
+    """Stage one file, unless it is staged already.
+
+    Args:
+        plan: The plan.
+        file: The file.
+        source: Name of its source.
+        staging: Folder of staged parts.
+        hasher: Hashes private identifiers; None if nothing is private.
+        key_fingerprint: Which key it hashes with.
+
+    Returns:
+        The part, and whether this call staged it.
+    """
+    folder = staging / part_name(plan, source, file.fingerprint, key_fingerprint)
+    fresh = not folder.exists()
+    if fresh:
+        with fresh_folder(folder) as partial:
+            _stage(plan, file, source, partial, hasher)
+    return Part.open(folder, source=source, file=file.name, fingerprint=file.fingerprint), fresh
+
+
+def _stage(plan: Plan, file: SourceFile, source: str, folder: Path, hasher: Hasher | None) -> None:
+    lazy = file.rows()
+    available = lazy.collect_schema().names()
+    mappings = [_with_masks(plan, mapping, available) for _, mapping in plan.of_source(source)]
+    columns = dict.fromkeys(["row", *(column for mapping in mappings for column in mapping.columns)])
+    rows = lazy.select(list(columns)).collect()
+    namer = KeyNamer(plan, hasher)
+    tables: dict[str, pl.DataFrame] = {}
+    quarantine: list[pl.DataFrame] = []
+    meta: dict[str, Any] = {"source": source, "rows": len(rows), "mappings": {}}
+    for mapping in mappings:
+        # Which file it was is added when the part is used: a copy under another name shares the part.
+        notes = Notes(source, mapping.name, "")
+        match mapping:
+            case EventPlan():
+                staged = stage_events(mapping, rows, namer, notes)
+            case VerdictPlan():
+                staged = stage_verdicts(mapping, rows, namer, notes)
+            case GroupPlan():
+                staged = stage_groups(mapping, rows, namer, notes)
+            case FoldPlan():
+                staged = stage_folds(mapping, rows, namer, notes)
+            case SplitPlan():
+                staged = stage_splits(mapping, rows, namer, notes)
+        tables |= {f"{mapping.name}.{name}": table for name, table in staged.tables.items()}
+        quarantine += staged.quarantine
+        meta["mappings"][mapping.name] = {"rows": len(rows), "silent": staged.silent, "types": staged.types}
+    tables["nodes"] = namer.nodes()
+    tables["quarantine"] = gathered(quarantine)
+    write_part(folder, tables, meta)
+
+
+def _with_masks(plan: Plan, mapping: Mapping, available: list[str]) -> Mapping:
+    if isinstance(mapping, SplitPlan) and plan.spec.splits is not None:
+        return replace(mapping, masks=tuple(plan.spec.splits.columns(available)))
+    return mapping
