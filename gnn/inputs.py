@@ -1,4 +1,4 @@
-"""The columns that the heads see: live features, sums over label-free links, contact where it proved itself."""
+"""The columns that the heads see: live features, sums over links, contact where it proved itself."""
 
 from __future__ import annotations
 

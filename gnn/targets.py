@@ -1,4 +1,4 @@
-"""What the models learn from: labels as they were known at a time, their weights, and a platform's first day."""
+"""What the models learn from: labels as they were known at a time, and a platform's first day."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Targets:
     Attributes:
         label: ``int8[A]``: 1 bad, 0 good, -1 not to be trained on.
         weight: ``float64[A]``.
-        supervision: ``supervised``; ``positive_unlabelled`` (bad accounts only: all others stand for good, and
-            scores are rescaled); ``label_free`` (too few bad accounts to learn from).
+        supervision: ``supervised``; ``positive_unlabelled`` (bad accounts only: all others stand for good,
+            and scores are rescaled); ``label_free`` (too few bad accounts to learn from).
     """
 
     label: NDArray[np.int8]

@@ -1,0 +1,336 @@
+"""Why an account scored as it did: tree attributions, grouped by what they say, with evidence to follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from features import FeatureSpec, view_of
+from gnn.catalogue import REASON_CATALOGUE
+from graph_etl import NO_TIME
+
+if TYPE_CHECKING:
+    from features import Queries
+    from gnn.scorer import Scorer, ScoreResult
+
+# What few accounts touch: a household's device has 2 to 5 users, a farm's dozens; above, contact says little.
+RARE_USERS: Final = 64
+_NODES_SHOWN: Final = 5
+_ACCOUNTS_SHOWN: Final = 5
+_NODES_READ: Final = 256
+# Log odds; less than this changes no decision.
+_LEAST_WEIGHT: Final = 0.1
+
+_CODE_OF_FAMILY: Final = {
+    "attribute": "ACCOUNT_DETAILS",
+    "account": "ACCOUNT_AGE",
+    "profile": "ACTIVITY_PATTERN",
+    "identifier": "SHARED_IDENTIFIERS",
+    "burst": "SIGNUP_BURST",
+    "direct": "COUNTERPARTY_PATTERN",
+    "shared": "SHARED_IDENTIFIERS",
+    "link": "LINKED_ACCOUNTS",
+    "contact": "SHARED_WITH_CONFIRMED_BAD",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason.
+
+    Attributes:
+        code: See `REASON_CATALOGUE`.
+        message: One sentence with the values in it.
+        impact: How much lower the score would be without what it says; 0 where the model made nothing of it.
+        evidence: What can be followed: nodes with kind, key and users; accounts with their ids.
+        safe_for_user: Whether the end user may see it.
+    """
+
+    code: str
+    message: str
+    impact: float
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+    safe_for_user: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedNode:
+    node: int
+    kind: str
+    key: str
+    users: int
+    others: list[str]
+
+    def as_evidence(self) -> dict[str, Any]:
+        return {
+            "type": "shared_node",
+            "kind": self.kind,
+            "key": self.key,
+            "accounts": self.users,
+            "other_accounts": self.others,
+        }
+
+
+def reasons(
+    scorer: Scorer, queries: Queries, result: ScoreResult, row: int = 0, top: int = 5
+) -> list[Reason]:
+    """Explain one score.
+
+    Attributions are exact tree Shapley values (Lundberg et al., 2020), summed over the features that say the
+    same; impact turns them into score. Contact with a confirmed bad account comes first, always.
+
+    Args:
+        scorer: What scored it.
+        queries: The questions.
+        result: Their scores.
+        row: The question to explain.
+        top: Most reasons to give.
+
+    Returns:
+        Reasons that raise the score, the greatest impact first.
+    """
+    impacts, weights = _impacts(scorer, result, row)
+    shared = _shared_nodes(scorer, queries, row)
+    found = _contact_reasons(scorer, result, row, impacts)
+    for code, group in sorted(impacts, key=lambda key: (-weights[key], key)):
+        impact = impacts[code, group]
+        if weights[code, group] < _LEAST_WEIGHT or code in {
+            "SHARED_WITH_CONFIRMED_BAD",
+            "DEALT_WITH_CONFIRMED_BAD",
+        }:
+            continue
+        message, evidence = _tell(scorer, queries, result, row, code, group, shared)
+        found.append(Reason(code, message, round(impact, 4), evidence, REASON_CATALOGUE[code].safe_for_user))
+    return found[:top]
+
+
+def _code(spec: FeatureSpec) -> tuple[str, str]:
+    """Code of a feature and what it is about; reasons about the same join."""
+    if ".newcomers_" in spec.name:
+        return "IDENTIFIER_BURST", spec.group
+    code = _CODE_OF_FAMILY[spec.family]
+    return code, spec.group if spec.family in {"attribute", "profile"} else ""
+
+
+def _impacts(
+    scorer: Scorer, result: ScoreResult, row: int
+) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
+    """Score that would be lost without each kind of reason, and its weight in log odds."""
+    head = scorer.bundle.heads[result.moment]
+    specs = scorer.specs[: result.features.shape[1]]
+    values = result.features[row : row + 1]
+    if head.booster is None:
+        shown = ("shared.joint", "shared.within_1h")
+        contributions = np.array(
+            [np.nan_to_num(values[0, i]) if spec.name in shown else 0.0 for i, spec in enumerate(specs)]
+        )
+    else:
+        contributions = np.asarray(head.booster.predict(values, pred_contrib=True))[0, :-1]
+        contributions = contributions * (1.0 - head.blend.weight)
+    sums: dict[tuple[str, str], float] = {}
+    for spec, contribution in zip(specs, contributions, strict=True):
+        code = _code(spec)
+        sums[code] = sums.get(code, 0.0) + float(contribution)
+    if head.blend.weight > 0.0:
+        rest = float(result.margin[row]) - float(
+            np.asarray(head.booster.predict(values, raw_score=True))[0]
+        ) * (1.0 - head.blend.weight)
+        sums["NEIGHBOURHOOD", ""] = rest - head.blend.weight * head.blend.offset
+    margin = float(result.margin[row])
+    without = np.array([margin - value for value in sums.values()])
+    lost = float(result.score[row]) - head.calibration(without)
+    return dict(zip(sums, (float(value) for value in lost), strict=True)), sums
+
+
+def _shared_nodes(scorer: Scorer, queries: Queries, row: int) -> list[_SharedNode]:
+    """What the account shares with others, the rarest first; hubs are left out."""
+    snapshot, view = scorer.snapshot, view_of(scorer.snapshot)
+    horizon = int(queries.horizon[row])
+    account = int(queries.account[row])
+    last = 2 * len(view.sides) + 1
+    nodes: list[int] = []
+    if account >= 0:
+        pointers, neighbours, positions = view.pairs(last)
+        own = int(view.account_node[account])
+        here = slice(int(pointers[own]), int(pointers[own + 1]))
+        nodes = [int(node) for node in neighbours[here][positions[here] < horizon][-_NODES_READ:]]
+    first, stop = int(queries.ext_ptr[row]), int(queries.ext_ptr[row + 1])
+    nodes += [int(node) for node in queries.ext_node[first:stop] if node >= 0]
+    pointers, neighbours, positions = view.pairs(last - 1)
+    found: list[tuple[int, int, list[int]]] = []
+    for node in dict.fromkeys(nodes):
+        if view.hub_since[node] < horizon:
+            continue
+        here = slice(int(pointers[node]), int(pointers[node + 1]))
+        users = neighbours[here][positions[here] < horizon]
+        others = [int(view.node_account[u]) for u in users if view.node_account[u] != account]
+        if others:
+            found.append((len(others) + 1, node, others))
+    found.sort()
+    shown: list[_SharedNode] = []
+    for users, node, others in found[:_NODES_SHOWN]:
+        kind = snapshot.kinds[int(snapshot.node_kind[node])]
+        shown.append(
+            _SharedNode(
+                node,
+                kind.name,
+                snapshot.node_keys[node],
+                users,
+                [snapshot.account_ids[j] for j in others[-_ACCOUNTS_SHOWN:]],
+            )
+        )
+    return shown
+
+
+def _contact_reasons(
+    scorer: Scorer, result: ScoreResult, row: int, impacts: dict[tuple[str, str], float]
+) -> list[Reason]:
+    snapshot, near = scorer.snapshot, result.contact
+    found: list[Reason] = []
+    impact = max(0.0, round(impacts.get(("SHARED_WITH_CONFIRMED_BAD", ""), 0.0), 4))
+    users = int(near.users[row])
+    if near.via[row] >= 0 and users <= RARE_USERS:
+        node = int(near.via[row])
+        kind = snapshot.kinds[int(snapshot.node_kind[node])].name
+        key = snapshot.node_keys[node]
+        bad = snapshot.account_ids[int(near.bad_account[row])]
+        touched = "nobody else touches it" if users == 2 else f"{users} accounts touch it in all"
+        what = (
+            f"Deals with account {key}, as does {bad}"
+            if kind == "account"
+            else f"Shares {_a(kind)} with {bad}"
+        )
+        found.append(
+            Reason(
+                "SHARED_WITH_CONFIRMED_BAD",
+                f"{what}, which is confirmed bad; {touched}.",
+                impact,
+                [
+                    {"type": "shared_node", "kind": kind, "key": key, "accounts": users},
+                    {"type": "confirmed_bad_account", "account": bad},
+                ],
+            )
+        )
+    dealt_with = round(float(np.expm1(near.features[row, 3])))
+    if dealt_with:
+        evidence: list[dict[str, Any]] = []
+        if near.via[row] < 0 and near.bad_account[row] >= 0:
+            bad = snapshot.account_ids[int(near.bad_account[row])]
+            evidence.append({"type": "confirmed_bad_account", "account": bad})
+        found.append(
+            Reason(
+                "DEALT_WITH_CONFIRMED_BAD",
+                f"Dealt directly with {_count(dealt_with, 'account')} confirmed bad.",
+                0.0 if found else impact,
+                evidence,
+            )
+        )
+    return found
+
+
+def _tell(
+    scorer: Scorer,
+    queries: Queries,
+    result: ScoreResult,
+    row: int,
+    code: str,
+    group: str,
+    shared: list[_SharedNode],
+) -> tuple[str, list[dict[str, Any]]]:
+    """Message and evidence of one reason."""
+    values = {
+        spec.name: float(value)
+        for spec, value in zip(scorer.specs, result.features[row], strict=False)
+        if not np.isnan(value)
+    }
+
+    def counted(name: str) -> int:
+        return round(float(np.expm1(values.get(name, 0.0))))
+
+    nodes = [node.as_evidence() for node in shared]
+    if code == "ACCOUNT_DETAILS":
+        return _tell_attribute(scorer, group, values), []
+    if code == "ACCOUNT_AGE":
+        hours = float(np.expm1(values.get("account.age", 0.0)))
+        return f"The account is {_age(hours)} old.", [{"type": "account_age", "hours": round(hours, 2)}]
+    if code == "SIGNUP_BURST":
+        close = counted("burst.before_1h") + counted("burst.after_1h")
+        alike = round(values.get("burst.alike_count", 0.0))
+        first_seen_ms = int(queries.first_seen_ms[row])
+        evidence = [{"type": "burst", "accounts_within_1h": close, "look_alikes": alike}]
+        if first_seen_ms != NO_TIME:
+            evidence[0]["around_ms"] = first_seen_ms
+        return (
+            f"{_count(close, 'other account')} appeared within an hour of it; "
+            f"of those nearest in time, {alike} behave alike.",
+            evidence,
+        )
+    if code == "ACTIVITY_PATTERN":
+        events, partners = counted(f"{group}.events"), counted(f"{group}.counterparts")
+        common = max(0, round(2.0 ** values.get(f"{group}.users_mean", 0.0)) - 1)
+        message = f"{_count(events, 'event')} of {_side(group)} with {_count(partners, 'counterpart')}"
+        if partners:
+            message += f", typically touched by {_count(common, 'account')}"
+        return message + ".", [
+            {"type": "activity", "relation": group, "events": events, "counterparts": partners}
+        ]
+    if code == "COUNTERPARTY_PATTERN":
+        return f"It dealt directly with {_count(counted('direct.accounts'), 'account')}.", []
+    if code == "IDENTIFIER_BURST":
+        day, week = counted(f"{group}.newcomers_1d"), counted(f"{group}.newcomers_7d")
+        return (
+            f"One {_side(group)} of it saw {_count(day, 'new account')} in a day and {week} in a week.",
+            [node for node in nodes if f"used:{node['kind']}" == group],
+        )
+    if code in {"SHARED_IDENTIFIERS", "LINKED_ACCOUNTS"} and shared:
+        rarest = shared[0]
+        accounts = counted("shared.accounts")
+        within = counted("shared.within_1d")
+        message = (
+            f"What it touches links it to {_count(accounts, 'account')}; the rarest is {_a(rarest.kind)} "
+            f"that {_count(rarest.users, 'account')} touch"
+        )
+        return message + (f"; {within} of them appeared within a day of it." if within else "."), nodes
+    if code in {"SHARED_IDENTIFIERS", "LINKED_ACCOUNTS"}:
+        return "How common its identifiers and counterparts are is typical of accounts found bad.", []
+    return "The two hops around it resemble those of accounts found bad.", nodes
+
+
+def _tell_attribute(scorer: Scorer, name: str, values: dict[str, float]) -> str:
+    attribute = next(a for a in scorer.snapshot.attributes if a.name == name)
+    value = values.get(f"attribute.{name}")
+    if value is None:
+        return f"{_spoken(name)} is not known."
+    if attribute.type == "category":
+        return f"{_spoken(name)} is {attribute.categories[int(value)]}."
+    if attribute.type == "flag":
+        return f"{_spoken(name)} is {'set' if value else 'not set'}."
+    return f"{_spoken(name)} is {value:,.6g}."
+
+
+def _side(label: str) -> str:
+    if label.startswith("used:"):
+        return _spoken(label.removeprefix("used:"))
+    return f"{_spoken(label[:-1])} {'sent' if label.endswith('>') else 'received'}"
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {_spoken(kind)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _age(hours: float) -> str:
+    if hours < 1:
+        return "less than an hour"
+    if hours < 48:
+        return _count(round(hours), "hour")
+    return _count(round(hours / 24), "day")
