@@ -51,9 +51,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     loaded = load(settings)
     app = FastAPI(title="Ringwatch", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.loaded = loaded
-    app.state.risk = RiskService(
-        loaded, max_skew_ms=int(settings.max_clock_skew.total_seconds() * 1000)
-    )
+    app.state.risk = RiskService(loaded, max_skew_ms=int(settings.max_clock_skew.total_seconds() * 1000))
     app.state.is_warm = False
     for endpoints in (risk_endpoints, accounts_endpoints, rings_endpoints, health_endpoints):
         app.include_router(endpoints.router)

@@ -1,4 +1,6 @@
-"""Errors of the service. Each carries its HTTP status and a stable code.
+"""Errors of the service.
+
+Each error that a request gets carries its HTTP status and a stable code::
 
     RingwatchError
     ├── StartError                      the service cannot start
@@ -35,7 +37,6 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph_etl.errors import RingwatchError
-
 
 MAX_PROBLEMS = 20
 
@@ -168,7 +169,10 @@ class AccountNotFound(NotFound):
 
     code = "account_not_found"
     title = "The graph does not hold this account"
-    example = "the graph of 2026-03-01T00:00:00Z holds no account 'u-77'. POST /v1/risk scores one that it has not seen."
+    example = (
+        "the graph of 2026-03-01T00:00:00Z holds no account 'u-77'. "
+        "POST /v1/risk scores one that it has not seen."
+    )
 
     def __init__(self, account_id: str, as_of: str | None) -> None:
         """Name the account and the graph's time."""
@@ -295,7 +299,9 @@ class TimestampInvalid(ServiceError):
     status = 422
     code = "timestamp_invalid"
     title = "event_timestamp is no time"
-    example = "event_timestamp must be ISO 8601 such as 2026-03-01T09:30:00Z, or Unix milliseconds, got 'noon'."
+    example = (
+        "event_timestamp must be ISO 8601 such as 2026-03-01T09:30:00Z, or Unix milliseconds, got 'noon'."
+    )
 
     def __init__(self, problem: str) -> None:
         """Say what came and what was expected."""
@@ -310,7 +316,9 @@ class TimestampBefore1970(TimestampInvalid):
 
     code = "timestamp_before_1970"
     title = "event_timestamp lies before 1970"
-    example = "event_timestamp 1899-12-30T00:00:00Z lies before 1970. Spreadsheet dates and zeros end up there."
+    example = (
+        "event_timestamp 1899-12-30T00:00:00Z lies before 1970. Spreadsheet dates and zeros end up there."
+    )
 
     def __init__(self, shown: str) -> None:
         """Name the time."""
@@ -326,7 +334,10 @@ class TimestampInFuture(TimestampInvalid):
 
     code = "timestamp_in_future"
     title = "event_timestamp lies more than five minutes ahead of the server's clock"
-    example = "event_timestamp 2031-01-01T00:00:00Z lies 4 years ahead of the server's clock. Check the sender's clock."
+    example = (
+        "event_timestamp 2031-01-01T00:00:00Z lies more than 300 s ahead of the server's clock "
+        "(2026-03-01T09:30:00Z). Check the sender's clock and unit."
+    )
 
     def __init__(self, shown: str, server_time: str, allowed_s: float) -> None:
         """Name both clocks and the allowed skew."""
@@ -426,7 +437,8 @@ def responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     described: dict[int | str, dict[str, Any]] = {}
     for error in errors:
         entry = described.setdefault(
-            error.status, {"model": ErrorBody, "description": "", "content": {"application/json": {"examples": {}}}}
+            error.status,
+            {"model": ErrorBody, "description": "", "content": {"application/json": {"examples": {}}}},
         )
         entry["description"] = "; ".join(filter(None, [entry["description"], error.title]))
         entry["content"]["application/json"]["examples"][error.code] = {

@@ -89,7 +89,7 @@ class Loaded:
     @property
     def calibrated(self) -> bool:
         """Whether the bundle's scores are calibrated probabilities."""
-        return self.bundle is not None and bool(self.bundle.manifest.get("calibrated", False))
+        return self.bundle is not None and self.bundle.calibrated
 
     def last_score(self, account: int) -> tuple[float | None, float | None]:
         """Return the bundle's own score and percentile of an account, None where it has none."""
@@ -186,7 +186,7 @@ def load(settings: ServiceSettings) -> Loaded:
     rings = attempt("rings", "rings_unavailable", open_rings)
     score, percentile = score_columns(snapshot, None if bundle is None else bundle.scores)
     accounts = AccountRepository(snapshot)
-    known_moments = snapshot.manifest["moments"] if bundle is None else bundle.manifest["moments"]
+    known_moments = snapshot.manifest["moments"] if bundle is None else bundle.moments
     return Loaded(
         snapshot=snapshot,
         accounts=accounts,
@@ -210,13 +210,13 @@ def _spec(snapshot: Snapshot) -> Spec:
     return Spec.model_validate(snapshot.manifest["spec"])
 
 
-def _hasher(snapshot: Snapshot) -> Hasher | None:
+def _hasher(snapshot: Snapshot) -> Hasher:
+    """Return the hash that fits a snapshot, or raise `HashKeyMismatch`."""
     expected = snapshot.manifest.get("key_fingerprint")
-    if expected is None:
-        return None
-    hasher = Hasher.from_env(required=True)
-    if hasher is None or hasher.fingerprint != expected:
-        raise HashKeyMismatch(snapshot.id, "none" if hasher is None else hasher.fingerprint, str(expected))
+    # A snapshot of public kinds needs no key; a request may bring nothing that has to be hashed.
+    hasher = Hasher.from_env(required=expected is not None)
+    if expected is not None and hasher.fingerprint != expected:
+        raise HashKeyMismatch(snapshot.id, hasher.fingerprint, str(expected))
     return hasher
 
 
@@ -240,7 +240,10 @@ def score_columns(
     percentile = np.full(snapshot.n_accounts, np.nan)
     if scores is not None and len(scores):
         placed = pl.DataFrame({"account_id": snapshot.account_ids.arrow}).join(
-            scores.select("account_id", "score", "percentile"), on="account_id", how="left", maintain_order="left"
+            scores.select("account_id", "score", "percentile"),
+            on="account_id",
+            how="left",
+            maintain_order="left",
         )
         score[:] = placed["score"].cast(pl.Float64).fill_null(math.nan).to_numpy()
         percentile[:] = placed["percentile"].cast(pl.Float64).fill_null(math.nan).to_numpy()

@@ -73,7 +73,9 @@ class RequestGate:
             await error_response(BodyTooLarge(self._max_body_bytes))(scope, receive, send_with_id)
         except Exception as error:
             # Places, never values: a value in a traceback may be an identifier.
-            where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+            where = [
+                f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
+            ]
             _log.error("http.failed", error=type(error).__name__, where=where[-6:])
             if status == 0:
                 await error_response(InternalError(request_id))(scope, receive, send_with_id)

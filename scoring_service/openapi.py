@@ -1,4 +1,4 @@
-"""The API's own description: examples, error shapes, and the request model that the risk path parses itself."""
+"""The API's own description: examples, error shapes, and the request that the risk path parses itself."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from scoring_service.risk.schemas import RiskRequest
 
 VERSION = "1"
 _DESCRIPTION = (
-    "Scores accounts from the graph of what they share and do, groups those that act together into rings, and "
-    "says why. Every error has the body `{error: {code, message, detail}}`; docs/api.md lists the codes."
+    "Scores accounts from the graph of what they share and do, groups those that act together into rings, "
+    "and says why. Every error has the body `{error: {code, message, detail}}`; docs/api.md lists the codes."
 )
 
 

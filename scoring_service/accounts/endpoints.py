@@ -11,7 +11,9 @@ from scoring_service.errors import AccountNotFound, InvalidRequest, NotReady, Sc
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
-AccountID = Annotated[str, Path(min_length=1, max_length=256, description="As the platform knows the account.")]
+AccountID = Annotated[
+    str, Path(min_length=1, max_length=256, description="As the platform knows the account.")
+]
 
 
 def _ok(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:

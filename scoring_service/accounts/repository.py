@@ -115,7 +115,7 @@ class AccountRepository:
         return np.asarray(self.snapshot.node_account[relation.pair_in.nbr[span]])
 
     def nodes_of(self, account: int, horizon: int, limit: int = 100) -> Iterator[tuple[str, int]]:
-        """Yield kind and node of the identifiers that an account used before a horizon, the latest 100 a kind."""
+        """Yield kind and node of the identifiers used before a horizon, the latest 100 of each kind."""
         node = int(self.snapshot.account_node[account])
         for kind, relation in self.identifier_relations:
             for entity in relation.pair_out.nbr[relation.pair_out.of(node, horizon)][-limit:]:
@@ -146,7 +146,9 @@ class AccountRepository:
                 found.append(SharedUse(kind, entity, len(others), bad))
         return found
 
-    def all_shared_with_bad(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    def all_shared_with_bad(
+        self,
+    ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
         """Do `shared_with_bad` for all accounts at the snapshot's end.
 
         Returns:

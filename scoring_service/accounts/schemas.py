@@ -38,7 +38,9 @@ class AccountAnswer(BaseModel):
     """What is known of an account at the end of the graph."""
 
     id: str
-    score: float | None = Field(description="The bundle's score of the whole history (`retrospective`), 0 to 1.")
+    score: float | None = Field(
+        description="The bundle's score of the whole history (`retrospective`), 0 to 1."
+    )
     percentile: float | None = Field(description="Share of the graph's accounts that score lower, 0 to 100.")
     calibrated: bool
     risk_level: RiskLevel

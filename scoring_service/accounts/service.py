@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-import gnn
 import numpy as np
+
+import gnn
 from features import Queries
 from graph_etl import NO_TIME
 from scoring_service.accounts.schemas import (

@@ -1,5 +1,6 @@
 """The shape of a policy file; docs/policy.md describes it for those who write one."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -109,15 +110,17 @@ class Policy(_Strict):
             if thresholds[-1].score > 0 or thresholds[-1].percentile > 0:
                 message = f"moments.{moment} must end with a level from score 0 and percentile 0 on"
                 raise ValueError(message)
-            for higher, lower in zip(thresholds, thresholds[1:], strict=False):
+            for higher, lower in pairwise(thresholds):
                 if RISK_LEVELS.index(higher.level) <= RISK_LEVELS.index(lower.level):
                     message = f"moments.{moment} must go from the highest level to the lowest"
                     raise ValueError(message)
                 if higher.score < lower.score or higher.percentile < lower.percentile:
-                    message = f"moments.{moment}: level {higher.level} must not be easier to reach than {lower.level}"
+                    message = (
+                        f"moments.{moment}: {higher.level} must not be easier to reach than {lower.level}"
+                    )
                     raise ValueError(message)
                 if DECISIONS.index(higher.decision) < DECISIONS.index(lower.decision):
-                    message = f"moments.{moment}: level {higher.level} must not be milder than {lower.level}"
+                    message = f"moments.{moment}: {higher.level} must not be milder than {lower.level}"
                     raise ValueError(message)
         return self
 

@@ -21,7 +21,12 @@ _ABOUT: Final[dict[str, Any]] = {
     "simulated": True,
 }
 
-PAGE: Final[dict[str, Any]] = {"rings": [_RING], "total": 37, "next_cursor": "WzEsIjIwMjYwMzAxLTFmMGMiLCI…", **_ABOUT}
+PAGE: Final[dict[str, Any]] = {
+    "rings": [_RING],
+    "total": 37,
+    "next_cursor": "WzEsIjIwMjYwMzAxLTFmMGMiLCI…",
+    **_ABOUT,
+}
 
 RING: Final[dict[str, Any]] = {
     "ring": _RING,

@@ -12,11 +12,14 @@ class RingFilter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_score: Annotated[float | None, Field(ge=0, allow_inf_nan=False, description="Ring score at least.")] = None
+    min_score: Annotated[
+        float | None, Field(ge=0, allow_inf_nan=False, description="Ring score at least.")
+    ] = None
     min_size: Annotated[int | None, Field(ge=1, le=2**31, description="Accounts at least.")] = None
     max_size: Annotated[int | None, Field(ge=1, le=2**31, description="Accounts at most.")] = None
     max_q_value: Annotated[
-        float | None, Field(ge=0, le=1, description="Chance of a false discovery at most (Benjamini–Hochberg).")
+        float | None,
+        Field(ge=0, le=1, description="Chance of a false discovery at most (Benjamini–Hochberg)."),
     ] = None
     account: Annotated[str | None, Field(max_length=256, description="Only the ring of this account.")] = None
     known_bad: Annotated[
@@ -36,12 +39,16 @@ class RingSummary(BaseModel):
     score: float | None
     size: int = Field(description="Accounts in it.")
     density: float | None = Field(description="Share of its pairs that are linked, by weight, 0 to 1.")
-    synchrony: float | None = Field(description="How close in time its accounts acted, 0 to 1; null without times.")
+    synchrony: float | None = Field(
+        description="How close in time its accounts acted, 0 to 1; null without times."
+    )
     p_value: float | None = Field(description="Chance of so dense a group where nobody works together.")
     q_value: float | None = Field(description="The p-value corrected for the number of rings tested.")
     known_bad: int = Field(description="Confirmed bad accounts in it.")
     words: str = Field(description="What holds it together, in plain words.")
-    parents: list[str] = Field(description="Rings of the run before that it came from, if it split or merged.")
+    parents: list[str] = Field(
+        description="Rings of the run before that it came from, if it split or merged."
+    )
 
 
 class RingPage(BaseModel):

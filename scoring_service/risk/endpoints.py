@@ -58,8 +58,8 @@ async def post_risk(request: Request) -> Response:
     """Score the account behind one event and decide.
 
     An account that nobody has seen is scored from its identifiers and attributes; one that the graph knows,
-    from all that is known of it and the event. Identifiers are hashed at the door; raw values are neither kept
-    nor logged. What the graph does not know (kinds, attributes, types) is left out with a warning.
+    from all that is known of it and the event. Identifiers are hashed at the door; raw values are neither
+    kept nor logged. What the graph does not know (kinds, attributes, types) is left out with a warning.
     """
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "application/json":

@@ -33,7 +33,7 @@ REQUESTS: Final[dict[str, Any]] = {
 
 _NOT_ACCEPTED: Final = {
     "code": "not_accepted",
-    "message": "the event was scored and not kept, because the service has no journal yet; send it again later",
+    "message": "the event was scored and not kept, because the service has no journal yet",
     "detail": None,
 }
 _EVADER: Final[dict[str, Any]] = {
@@ -55,10 +55,13 @@ _EVADER: Final[dict[str, Any]] = {
     },
     "reasons": [
         {
-            "code": "contact_with_confirmed_bad",
-            "message": "1 confirmed bad account used the same device, which 2 accounts used in all",
-            "impact": 2.4,
-            "evidence": [{"kind": "device", "key": "6f0d…", "accounts": 2, "known_bad": 1}],
+            "code": "SHARED_WITH_CONFIRMED_BAD",
+            "message": "Shares a device with player-00410, which is confirmed bad; nobody else touches it.",
+            "impact": 0.31,
+            "evidence": [
+                {"type": "shared_node", "kind": "device", "key": "6f0d…", "accounts": 2},
+                {"type": "confirmed_bad_account", "account": "player-00410"},
+            ],
             "safe_for_user": False,
         }
     ],

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graph_etl import AttributeInfo, Snapshot
-from graph_etl.identifiers import Hasher, IdentifierError, entity_keys
+from graph_etl.errors import IdentifierError
+from graph_etl.identifiers import Hasher, account_key, keys_of
 from graph_etl.spec import ACCOUNT, Spec
 from scoring_service.errors import TimestampBefore1970, TimestampInFuture, TimestampInvalid
 from scoring_service.risk.schemas import RiskRequest, RiskWarning
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Milliseconds of 3 March 1973. A smaller number is far likelier seconds than a time in the first years of Unix.
+# Milliseconds of 3 March 1973. A smaller number is likelier seconds than a time in the first Unix years.
 SMALLEST_MS = 100_000_000_000
 SHOWN_NAMES = 10
 STALE_AFTER_MS = 86_400_000
@@ -137,10 +138,10 @@ class RequestReader:
     Args:
         snapshot: The snapshot.
         spec: The spec that it was built from.
-        hasher: Hashes what is not public; None where everything is.
+        hasher: Hashes what is not public.
     """
 
-    def __init__(self, snapshot: Snapshot, spec: Spec, hasher: Hasher | None) -> None:
+    def __init__(self, snapshot: Snapshot, spec: Spec, hasher: Hasher) -> None:
         self._spec = spec
         self._hasher = hasher
         self._event_types = frozenset(snapshot.event_types)
@@ -154,8 +155,7 @@ class RequestReader:
 
     def account_key(self, account_id: str) -> str:
         """Return an account's id as the graph stores it."""
-        text = account_id.strip()
-        return self._hasher.key(ACCOUNT, text) if self._spec.account_ids.secret and self._hasher else text
+        return account_key(self._spec, account_id.strip(), self._hasher)
 
     def read(self, request: RiskRequest) -> Reading:
         """Read a request.
@@ -213,7 +213,7 @@ class RequestReader:
         if not text:
             return []
         try:
-            return entity_keys(self._spec, kind, text, self._hasher)
+            return keys_of(self._spec, kind, text, self._hasher)
         except IdentifierError:
             return None
 
@@ -245,13 +245,19 @@ class RequestReader:
             reading.warn(
                 "unknown_interaction_type",
                 "the graph has no interactions of these types; they were left out",
-                {"types": shown_names(list(dict.fromkeys(unknown_types))), "known": shown_names(sorted(self._interactions))},
+                {
+                    "types": shown_names(list(dict.fromkeys(unknown_types))),
+                    "known": shown_names(sorted(self._interactions)),
+                },
             )
         if unknown_kinds:
             reading.warn(
                 "unknown_interaction_kind",
                 "the graph has no counterparts of these kinds; their interactions were left out",
-                {"kinds": shown_names(list(dict.fromkeys(unknown_kinds))), "known": shown_names(sorted(self._kinds))},
+                {
+                    "kinds": shown_names(list(dict.fromkeys(unknown_kinds))),
+                    "known": shown_names(sorted(self._kinds)),
+                },
             )
         if unreadable:
             reading.warn(
@@ -289,7 +295,7 @@ class RequestReader:
         if unreadable:
             reading.warn(
                 "unreadable_attribute",
-                "attributes that cannot be read as their type, or hold a category that the graph has never seen, "
+                "attributes that cannot be read as their type, or hold a category new to the graph, "
                 "were left out",
                 {"attributes": shown_names(unreadable)},
             )
@@ -320,7 +326,9 @@ class RequestReader:
             return [RiskWarning(code="event_before_graph", message=message, detail={"graph_start": start})]
         if time_ms > self._end_ms + STALE_AFTER_MS:
             end = iso(self._end_ms)
-            message = f"the graph ends more than a day before the event ({end}); what happened since does not count"
+            message = (
+                f"the graph ends more than a day before the event ({end}); what happened since does not count"
+            )
             return [RiskWarning(code="graph_stale", message=message, detail={"graph_end": end})]
         return []
 

@@ -19,7 +19,7 @@ _VALUE_SCHEMA: JsonSchema = {"type": ["string", "number", "null"]}
 
 
 def _id_text(value: Any) -> str:
-    """Ids are text to the graph; a number is taken as its decimal digits, as in the files it was built from."""
+    """Ids are text to the graph; a number is its decimal digits, as in the files it was built from."""
     if isinstance(value, int) and not isinstance(value, bool) and -INT64 <= value < INT64:
         return str(value)
     if isinstance(value, str) and 1 <= len(value) <= 256:
@@ -41,7 +41,9 @@ def _is_value(value: Any, longest: int) -> bool:
 def _raw_values(value: Any) -> list[str | int | float]:
     values = value if isinstance(value, list) else [value]
     if len(values) > MAX_VALUES or not all(item is None or _is_value(item, 1024) for item in values):
-        message = f"must be text of at most 1024 characters, a number, null, or a list of at most {MAX_VALUES} of these"
+        message = (
+            f"must be text up to 1024 characters, a number, null, or a list of at most {MAX_VALUES} of these"
+        )
         raise ValueError(message)
     return [item for item in values if item is not None and item != ""]
 
@@ -62,7 +64,9 @@ IdText = Annotated[
 RawValues = Annotated[
     list[str | int | float],
     PlainValidator(_raw_values),
-    WithJsonSchema({"anyOf": [_VALUE_SCHEMA, {"type": "array", "maxItems": MAX_VALUES, "items": _VALUE_SCHEMA}]}),
+    WithJsonSchema(
+        {"anyOf": [_VALUE_SCHEMA, {"type": "array", "maxItems": MAX_VALUES, "items": _VALUE_SCHEMA}]}
+    ),
 ]
 Timestamp = Annotated[str | int | float | None, PlainValidator(_timestamp), WithJsonSchema(_VALUE_SCHEMA)]
 
@@ -89,7 +93,9 @@ class InteractionPart(_Part):
     type: Name = Field(description="A type that the spec names, such as `gift`.")
     to: IdText = Field(description="The counterpart: an account id, or an identifier or entity of `kind`.")
     kind: Name = Field(default="account", description="Kind of the counterpart.")
-    amount: float | None = Field(default=None, description="In the unit of the data that the graph was built from.")
+    amount: float | None = Field(
+        default=None, description="In the unit of the data that the graph was built from."
+    )
 
 
 class RiskRequest(_Part):
@@ -108,11 +114,13 @@ class RiskRequest(_Part):
     identifiers: dict[Name, RawValues] = Field(
         default_factory=dict,
         max_length=MAX_KINDS,
-        description="Raw values by kind; hashed at the door and never kept. Null and empty values are absent.",
+        description="Raw values by kind; hashed at the door, never kept. Null and empty values are absent.",
     )
     interactions: list[InteractionPart] = Field(default_factory=list, max_length=MAX_INTERACTIONS)
     properties: dict[str, Any] = Field(
-        default_factory=dict, max_length=MAX_NAMES, description="Anything else; what the spec does not name is dropped."
+        default_factory=dict,
+        max_length=MAX_NAMES,
+        description="Anything else; what the spec does not name is dropped.",
     )
 
 
@@ -129,7 +137,7 @@ class RiskReason(BaseModel):
 
     code: str = Field(description="Stable; docs/reasons.md lists all.")
     message: str
-    impact: float | None = Field(description="How much it moved the score, in log odds; positive is riskier.")
+    impact: float | None = Field(description="How much lower the score would be without it.")
     evidence: list[dict[str, Any]] = Field(description="What to look at, with ids that can be followed.")
     safe_for_user: bool = Field(description="Whether it may be shown to the account's owner.")
 
@@ -175,14 +183,16 @@ class RiskAnswer(BaseModel):
     event_seq: int | None = Field(description="Its position in the journal.")
     score: float | None = Field(description="Probability that the account is bad, 0 to 1; see `calibrated`.")
     percentile: float | None = Field(description="Share of the graph's accounts that score lower, 0 to 100.")
-    calibrated: bool = Field(description="False: the score only ranks, because nothing was there to calibrate it on.")
+    calibrated: bool = Field(description="False: the score only ranks; nothing was there to calibrate it on.")
     risk_level: RiskLevel
     decision: Decision
     policy: PolicyUsed
     reasons: list[RiskReason]
     ring: RiskRing | None
     model_version: str | None
-    graph_as_of: str | None = Field(description="Until when the graph knows events; null where nothing is timed.")
+    graph_as_of: str | None = Field(
+        description="Until when the graph knows events; null where nothing is timed."
+    )
     simulated: bool = Field(description="Whether the graph holds simulated data.")
     warnings: list[RiskWarning]
     degraded: Degraded | None

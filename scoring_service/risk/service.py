@@ -87,9 +87,7 @@ class RiskService:
             TimestampInvalid: If the event's time cannot be, or one of its subclasses.
         """
         loaded = self._loaded
-        at = read_time(
-            request.event_timestamp, now_ms=int(self._clock() * 1000), skew_ms=self._max_skew_ms
-        )
+        at = read_time(request.event_timestamp, now_ms=int(self._clock() * 1000), skew_ms=self._max_skew_ms)
         reading = loaded.reader.read(request)
         asked = self._look_up(reading, at.ms)
         moment = loaded.moments.of(asked.account, at.ms)
@@ -190,7 +188,7 @@ class RiskService:
         return Scored(reputation, None, False, (), degraded)
 
     def _reputation(self, asked: _Asked) -> float | None:
-        """Share of confirmed bad accounts among those that used an identifier, shrunken; the worst identifier's."""
+        """Shrunken share of confirmed bad accounts among those that used an identifier; the worst one's."""
         bad_from_ms = self._loaded.accounts.bad_from_ms
         base_rate = float(np.mean(bad_from_ms <= asked.time_ms)) if len(bad_from_ms) else 0.0
         shares = [
@@ -224,7 +222,8 @@ class RiskService:
         accounts = self._loaded.accounts
         is_member = ring is not None and ring.membership == "member"
         evidence = Evidence(
-            confirmed_bad=asked.account is not None and accounts.is_confirmed_bad(asked.account, asked.time_ms),
+            confirmed_bad=asked.account is not None
+            and accounts.is_confirmed_bad(asked.account, asked.time_ms),
             shared=accounts.shared_with_bad(asked.account, asked.entities, asked.horizon, asked.time_ms),
             ring_size=ring.size if ring is not None and is_member else 0,
             ring_known_bad=ring.known_bad if ring is not None and is_member else 0,
@@ -239,8 +238,11 @@ class RiskService:
         )
 
     def _warnings(self, time_ms: int) -> list[RiskWarning]:
-        message = "the event was scored and not kept, because the service has no journal yet; send it again later"
-        return [*self._loaded.reader.span_warnings(time_ms), RiskWarning(code="not_accepted", message=message)]
+        message = "the event was scored and not kept, because the service has no journal yet"
+        return [
+            *self._loaded.reader.span_warnings(time_ms),
+            RiskWarning(code="not_accepted", message=message),
+        ]
 
     def _without_rings(self) -> Degraded | None:
         problem = self._loaded.problems.get("rings")

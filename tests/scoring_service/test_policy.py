@@ -73,7 +73,9 @@ def test_how_rare_an_identifier_must_be(shared: SharedUse, expected: str) -> Non
     assert decided.decision == expected
 
 
-@pytest.mark.parametrize(("size", "known_bad", "expected"), [(6, 3, "deny"), (7, 3, "allow"), (2, 2, "allow")])
+@pytest.mark.parametrize(
+    ("size", "known_bad", "expected"), [(6, 3, "deny"), (7, 3, "allow"), (2, 2, "allow")]
+)
 def test_ring_is_confirmed_from_three_known_bad_and_half_of_its_members(
     size: int, known_bad: int, expected: str
 ) -> None:
@@ -98,7 +100,11 @@ def test_a_score_alone_never_denies(moment: str, score: float, percentile: float
 @st.composite
 def _accounts(draw: st.DrawFn) -> list[tuple[float | None, float | None, Evidence]]:
     shared = st.builds(
-        SharedUse, st.sampled_from(["device", "ip", "card"]), st.just(1), st.integers(1, 25), st.integers(1, 25)
+        SharedUse,
+        st.sampled_from(["device", "ip", "card"]),
+        st.just(1),
+        st.integers(1, 25),
+        st.integers(1, 25),
     ).filter(lambda use: use.bad <= use.others)
     evidence = st.builds(
         Evidence,
@@ -189,7 +195,7 @@ def _broken(change: str) -> dict[str, Any]:
 def test_broken_policy_is_refused_with_its_place(tmp_path: Path, change: str, expected: str) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(yaml.safe_dump(_broken(change), sort_keys=False))
-    with pytest.raises(PolicyError, match="docs/policy.md") as caught:
+    with pytest.raises(PolicyError, match=r"docs/policy\.md") as caught:
         load_policy(path)
     assert expected in str(caught.value)
     assert str(path) in str(caught.value)
