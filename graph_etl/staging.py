@@ -6,9 +6,12 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from graph_etl.parts import Part, write_part
 from graph_etl.plan import EventPlan, FoldPlan, GroupPlan, Mapping, Plan, SplitPlan, VerdictPlan
 from graph_etl.quarantine import Notes, gathered
+from graph_etl.readers import ROW_ERROR
 from graph_etl.staged_events import stage_events
 from graph_etl.staged_keys import KeyNamer
 from graph_etl.staged_targets import stage_folds, stage_groups, stage_splits, stage_verdicts
@@ -16,8 +19,6 @@ from graph_etl.workspace import fresh_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import polars as pl
 
     from graph_etl.identifiers import Hasher
     from graph_etl.readers import SourceFile
@@ -72,18 +73,18 @@ def stage(
 
 
 def _stage(plan: Plan, file: SourceFile, source: str, folder: Path, hasher: Hasher | None) -> None:
-    lazy = file.rows()
-    available = lazy.collect_schema().names()
-    mappings = [_with_masks(plan, mapping, available) for _, mapping in plan.of_source(source)]
-    columns = dict.fromkeys(["row", *(column for mapping in mappings for column in mapping.columns)])
-    rows = lazy.select(list(columns)).collect()
+    mappings = [_with_masks(plan, mapping, file.available) for _, mapping in plan.of_source(source)]
+    all_rows = file.rows().collect()
+    broken = all_rows.filter(pl.col(ROW_ERROR).is_not_null())["row"].to_numpy()
+    rows = all_rows.filter(pl.col(ROW_ERROR).is_null()) if len(broken) else all_rows
     namer = KeyNamer(plan, hasher)
     tables: dict[str, pl.DataFrame] = {}
     quarantine: list[pl.DataFrame] = []
-    meta: dict[str, Any] = {"source": source, "rows": len(rows), "mappings": {}}
+    meta: dict[str, Any] = {"source": source, "rows": len(all_rows), "mappings": {}}
     for mapping in mappings:
         # Which file it was is added when the part is used: a copy under another name shares the part.
         notes = Notes(source, mapping.name, "")
+        quarantine.append(notes.rows(broken, "line_unreadable"))
         match mapping:
             case EventPlan():
                 staged = stage_events(mapping, rows, namer, notes)
@@ -97,13 +98,17 @@ def _stage(plan: Plan, file: SourceFile, source: str, folder: Path, hasher: Hash
                 staged = stage_splits(mapping, rows, namer, notes)
         tables |= {f"{mapping.name}.{name}": table for name, table in staged.tables.items()}
         quarantine += staged.quarantine
-        meta["mappings"][mapping.name] = {"rows": len(rows), "silent": staged.silent, "types": staged.types}
+        meta["mappings"][mapping.name] = {
+            "rows": len(all_rows),
+            "silent": staged.silent,
+            "types": staged.types,
+        }
     tables["nodes"] = namer.nodes()
     tables["quarantine"] = gathered(quarantine)
     write_part(folder, tables, meta)
 
 
-def _with_masks(plan: Plan, mapping: Mapping, available: list[str]) -> Mapping:
+def _with_masks(plan: Plan, mapping: Mapping, available: tuple[str, ...]) -> Mapping:
     if isinstance(mapping, SplitPlan) and plan.spec.splits is not None:
-        return replace(mapping, masks=tuple(plan.spec.splits.columns(available)))
+        return replace(mapping, masks=tuple(plan.spec.splits.columns(list(available))))
     return mapping
