@@ -1,22 +1,15 @@
 """What a simulated platform consists of: sizes, places, attacks, verdicts and faults, all validated."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+from graph_etl.spec.base import duration_ms
 
 
 def _duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
-    if found is None:
-        msg = f"'{value}' is no duration; write a number and s, m, h or d, such as 41m"
-        raise ValueError(msg)
-    return timedelta(seconds=float(found[1]) * _UNITS_S[found[2]])
+    return value if isinstance(value, timedelta) else timedelta(milliseconds=duration_ms(value))
 
 
 def _utc(value: datetime) -> datetime:
@@ -249,7 +242,7 @@ class Faults(_Part):
 class SimulationConfig(_Part):
     """A whole simulated platform; the same configuration and seed give the same bytes."""
 
-    simulation: Literal[1]
+    simulation: Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)]
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
     start: datetime

@@ -107,13 +107,17 @@ class Identities:
                 return f"{name}@{domain}"
 
     def alias(self, mailbox: str) -> str:
-        """Write a gmail.com mailbox in another way, with dots and a tag."""
-        dotted = "".join(
-            letter + ("." if i + 1 < len(mailbox) and self._rng.random() < 0.4 else "")
-            for i, letter in enumerate(mailbox)
-        )
-        tag = f"+{int(self._rng.integers(1, 999))}" if self._rng.random() < 0.7 else ""
-        return f"{dotted}{tag}@gmail.com"
+        """Write a gmail.com mailbox in a way not used before, with dots and a tag."""
+        while True:
+            dotted = "".join(
+                letter + ("." if i + 1 < len(mailbox) and self._rng.random() < 0.4 else "")
+                for i, letter in enumerate(mailbox)
+            )
+            tag = f"+{int(self._rng.integers(1, 999))}" if self._rng.random() < 0.7 else ""
+            written = f"{dotted}{tag}@gmail.com"
+            if written not in self._taken:
+                self._taken.add(written)
+                return written
 
     def phone(self) -> str:
         """Return a new US number, written in one of the usual ways."""

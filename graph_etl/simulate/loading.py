@@ -1,28 +1,15 @@
 """Read a simulation's YAML file; an error names the file, the line and what was expected."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from graph_etl.errors import RingwatchError
+from graph_etl.errors import SpecError
 from graph_etl.simulate.config import SimulationConfig
-
-Location = tuple[int | str, ...]
-
-
-class SimulationConfigError(RingwatchError):
-    """The simulation's file cannot be used; the message says where and what to change."""
-
-    def __init__(self, path: Path, line: int | None, column: int | None, problem: str) -> None:
-        place = str(path) if line is None else f"{path}:{line}:{column}"
-        super().__init__(f"{place}: {problem}")
-        self.path = path
-        self.line = line
-        self.column = column
+from graph_etl.spec.base import suggestion
+from graph_etl.spec.positions import Place, read_yaml
 
 
 def load_simulation(path: Path | str) -> SimulationConfig:
@@ -35,40 +22,35 @@ def load_simulation(path: Path | str) -> SimulationConfig:
         The validated configuration.
 
     Raises:
-        SimulationConfigError: If the file is missing, is no YAML or has a wrong key or value.
+        SpecError: If the file is missing, is no YAML or has a wrong key or value.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         problem = f"cannot be read ({error}); name a simulation's YAML file"
-        raise SimulationConfigError(path, None, None, problem) from error
+        raise SpecError(problem, path=path) from None
+    document = read_yaml(text, path)
+    if not isinstance(document.value, dict):
+        problem = "expected keys such as `simulation: 1` and `accounts: 5000`"
+        raise SpecError(problem, path=path, line=1, column=1)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (None, None) if mark is None else (mark.line + 1, mark.column + 1)
-        raise SimulationConfigError(path, line, column, f"is no YAML: {error.problem}") from error
-    if root is None or not isinstance(document, dict):
-        raise SimulationConfigError(path, 1, 1, "expected keys such as `simulation: 1` and `accounts: 5000`")
-    try:
-        return SimulationConfig.model_validate(document)
+        return SimulationConfig.model_validate(document.value)
     except ValidationError as error:
-        # An unknown key is often the misspelt one that is missing, and says more.
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        location = _without_tags(first["loc"], document)
-        mark = _mark(root, location, key_itself=first["type"] == "extra_forbidden")
-        problem = _problem(first, location)
-        raise SimulationConfigError(path, mark.line + 1, mark.column + 1, problem) from error
+        errors = error.errors(include_url=False)
+    # An unknown key is often the misspelt one that is missing, and says more.
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
+    place = _without_tags(first["loc"], document.value)
+    line, column = document.position(place, of_key=first["type"] == "extra_forbidden")
+    raise SpecError(_problem(first, place), path=path, line=line, column=column, more=len(errors) - 1)
 
 
-def _without_tags(location: Location, document: Any) -> Location:
+def _without_tags(location: tuple[int | str, ...], document: Any) -> Place:
     """Drop the tactic's name that pydantic puts into the location of an attack."""
     kept: list[int | str] = []
     value = document
     for step in location:
-        if isinstance(value, dict) and isinstance(step, str) and value.get("tactic") == step:
+        if isinstance(value, dict) and value.get("tactic") == step:
             continue
         kept.append(step)
         if isinstance(value, dict):
@@ -80,55 +62,33 @@ def _without_tags(location: Location, document: Any) -> Location:
     return tuple(kept)
 
 
-def _mark(root: yaml.Node, location: Location, *, key_itself: bool) -> yaml.Mark:
-    """Return the place in the file of the deepest node of ``location`` that exists."""
-    node = root
-    mark = root.start_mark
-    for depth, step in enumerate(location):
-        last = depth == len(location) - 1
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == step]
-            if not found:
-                break
-            key, node = found[0]
-            mark = key.start_mark if last and key_itself else node.start_mark
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            mark = node.start_mark
-        else:
-            break
-    return mark
-
-
-def _known_keys(location: Location) -> list[str]:
-    """Return the keys that the part of the configuration at ``location`` allows."""
+def _known_keys(place: Place) -> list[str]:
+    """Return the keys that the part of the configuration at ``place`` allows."""
     schema = SimulationConfig.model_json_schema()
-    options = [schema]
-    for step in location:
-        found: list[dict[str, Any]] = []
-        for option in options:
-            inner = (
-                option.get("items", {}) if isinstance(step, int) else option.get("properties", {}).get(step)
-            )
-            for candidate in (inner or {}).get("oneOf", [inner or {}]):
-                reference = candidate.get("$ref", "")
-                found.append(schema["$defs"][reference.rsplit("/", 1)[1]] if reference else candidate)
-        options = found
-    return sorted({key for option in options for key in option.get("properties", {})})
+    parts: list[dict[str, Any]] = [schema]
+    for step in place:
+        inner = [
+            part.get("items", {}) if isinstance(step, int) else part.get("properties", {}).get(step, {})
+            for part in parts
+        ]
+        options = [option for part in inner for option in part.get("oneOf", [part])]
+        parts = [schema["$defs"][o["$ref"].rsplit("/", 1)[1]] if "$ref" in o else o for o in options]
+    return sorted({key for part in parts for key in part.get("properties", {})})
 
 
-def _problem(error: ErrorDetails, location: Location) -> str:
-    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
+def _spoken(place: Place) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+
+
+def _problem(error: ErrorDetails, place: Place) -> str:
     if error["type"] == "extra_forbidden":
-        parent = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in location[:-1]).lstrip(".")
-        known = _known_keys(location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        advice = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-        return f"unknown key '{location[-1]}' in {parent or 'the file'}; {advice}"
+        advice = suggestion(str(place[-1]), _known_keys(place[:-1]), "known keys")
+        return f"unknown key '{place[-1]}' in {_spoken(place[:-1]) or 'the file'}; {advice}"
     if error["type"] == "missing":
-        return f"{where} is missing; add it"
+        return f"{_spoken(place)} is missing; add it"
     message = error["msg"].removeprefix("Value error, ")
-    if not where:
+    if not place:
         return message
     given = error["input"]
-    return f"{where}: {message}" + ("" if isinstance(given, dict | list) else f", got {given!r}")
+    shown = "" if isinstance(given, dict | list) or "got " in message else f", got {given!r}"
+    return f"{_spoken(place)}: {message}{shown}"
