@@ -137,12 +137,12 @@ def find_targets(
     if given is not None:
         policy = "given"
         folds = given_folds(given["account"].to_numpy(), given["fold"].to_list(), labels, names)
+    elif plan.timed and (first_seen_ms != NO_TIME).any():
+        policy, folds = "time", time_folds(first_seen_ms, names)
     elif len(groups):
         policy = "rings"
         numbers = (groups["mapping"].cast(pl.String) + "\0" + groups["group"]).rank("dense").cast(pl.Int64)
         folds = ring_folds(labels, names, groups["account"].to_numpy(), numbers.to_numpy())
-    elif plan.timed and (first_seen_ms != NO_TIME).any():
-        policy, folds = "time", time_folds(first_seen_ms, names)
     else:
         policy, folds = "stratified", stratified_folds(labels, names)
     splits = _splits(rows.of(SplitPlan), len(first_seen_ms))
