@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from graph_etl.errors import RingwatchError
 from graph_etl.spec.base import duration_ms
 
 
@@ -299,6 +300,9 @@ class SimulationConfig(_Part):
 
         Returns:
             A configuration in which all counts grow with ``accounts``.
+
+        Raises:
+            RingwatchError: If so few accounts leave no room for the attacks.
         """
         ratio = accounts / self.accounts
 
@@ -324,4 +328,9 @@ class SimulationConfig(_Part):
         ):
             for key in keys:
                 document[part][key] = more(document[part][key])
-        return SimulationConfig.model_validate(document)
+        try:
+            return SimulationConfig.model_validate(document)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            msg = f"a platform of {accounts} accounts cannot be simulated: {problem}"
+            raise RingwatchError(msg) from None

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import pytest
 
+from graph_etl.errors import RingwatchError
 from graph_etl.simulate import SimulatedPlatform, SimulationConfig, simulate
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "game_signups"
@@ -82,6 +84,11 @@ def test_a_larger_platform_has_more_rings_not_larger_ones() -> None:
     assert larger.tables["truth"].height == 900
     farms = larger.rings.filter(pl.col("tactic") == "device_farm")
     assert farms["accounts"].to_list() == [8, 8, 8]
+
+
+def test_a_platform_too_small_for_its_attacks_is_refused_in_one_line(config: SimulationConfig) -> None:
+    with pytest.raises(RingwatchError, match="300 accounts cannot be simulated: .*raise accounts"):
+        config.scaled(300)
 
 
 def test_without_attacks_nobody_is_bad() -> None:
