@@ -87,7 +87,7 @@ def test_a_larger_platform_has_more_rings_not_larger_ones() -> None:
 
 
 def test_a_platform_too_small_for_its_attacks_is_refused_in_one_line(config: SimulationConfig) -> None:
-    with pytest.raises(RingwatchError, match="300 accounts cannot be simulated: .*raise accounts"):
+    with pytest.raises(RingwatchError, match=r"300 accounts cannot be simulated: .*raise accounts"):
         config.scaled(300)
 
 
