@@ -106,8 +106,7 @@ def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, se
     hubs = find_hubs(
         _contacts(len(plan.kinds), relations, layout.kind),
         kinds=plan.kinds,
-        node_keys=layout.key.to_arrow(),
-        n_nodes=len(layout.kind),
+        node_keys=layout.key,
         account_pos=times.first_pos,
         known_ms=known_ms,
     )

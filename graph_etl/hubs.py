@@ -23,13 +23,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from graph_etl.snapshot import NO_HUB, NO_TIME, KindInfo
+from graph_etl.snapshot import NO_HUB, NO_TIME
+from graph_etl.snapshot_writer import HUB_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
     from numpy.typing import NDArray
+
+    from graph_etl.snapshot import KindInfo
 
 # Below a dozen accounts the spread over time cannot be told from chance.
 _FEWEST_ACCOUNTS = 12
@@ -38,7 +40,7 @@ _FEWEST_ACCOUNTS = 12
 _LEAST_SPREAD = 0.1
 _FENCE_RANGES = 3.0
 _COMMON_SHARE = 0.1
-_FIRST_CUT = 64
+_FIRST_CUT = 256
 _CUT_RATIO = 1.1
 
 
@@ -76,9 +78,10 @@ class Hubs:
 class _Finding:
     node: int
     accounts: int
-    fence: float
+    of_accounts: int
     usual: int
     spread: float | None
+    horizon: int
 
 
 def cuts(n_untimed: int, n_events: int) -> list[int]:
@@ -118,47 +121,70 @@ def spread_of_half(arrivals: NDArray[np.int64], n_all: int) -> float:
 
 
 def _judge(
-    node: NDArray[np.int32], counts: NDArray[np.int64], n_accounts: int, timed: NDArray[np.bool_]
+    node: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    n_accounts: int,
+    timed: NDArray[np.bool_],
+    horizon: int,
 ) -> list[_Finding]:
-    shared = counts[counts > 1]
+    """Nodes that fulfil the rule; ``counts`` of known hubs are negative, they count only for the fence."""
+    shared = np.abs(counts[np.abs(counts) > 1])
     if not len(shared):
         return []
     low, high = np.quantile(np.log(shared), [0.25, 0.75])
     fence = float(np.exp(high + _FENCE_RANGES * (high - low)))
-    usual = int(np.quantile(shared, 0.99))
     least = max(_FEWEST_ACCOUNTS, float(np.sqrt(n_accounts)))
-    far_out = (counts > fence) | (counts >= _COMMON_SHARE * n_accounts)
+    common = (counts > fence) | (counts >= _COMMON_SHARE * n_accounts)
+    usual = int(np.quantile(shared, 0.99))
     findings = []
-    for candidate in np.flatnonzero((counts >= least) & far_out):
+    for candidate in np.flatnonzero((counts >= least) & common):
         ranks = np.flatnonzero(node == candidate)
-        spread = None
-        if timed[ranks].any():
-            spread = spread_of_half(ranks, len(node))
-            if spread < _LEAST_SPREAD:
-                continue
-        findings.append(_Finding(int(candidate), int(counts[candidate]), fence, usual, spread))
+        spread = spread_of_half(ranks, len(node)) if timed[ranks].any() else None
+        if spread is None or spread >= _LEAST_SPREAD:
+            found = _Finding(int(candidate), int(counts[candidate]), n_accounts, usual, spread, horizon)
+            findings.append(found)
     return findings
 
 
-def _reason(found: _Finding, kind: str, n_accounts: int) -> str:
+def _reason(found: _Finding, kind: str) -> str:
     reason = (
-        f"{found.accounts:,} of {n_accounts:,} accounts touch it; of the {kind} nodes that several accounts"
-        f" touch 99 % have at most {found.usual:,}, and with this many two unrelated ones would share"
-        f" {found.accounts**2 / n_accounts:,.0f} accounts by chance"
+        f"{found.accounts:,} of {found.of_accounts:,} accounts touch it, while of the {kind} nodes that"
+        f" several accounts touch 99 % have at most {found.usual:,}; two unrelated ones this common would share"
+        f" {found.accounts**2 / found.of_accounts:,.0f} by chance"
     )
     if found.spread is None:
         return reason
     return (
-        f"{reason}; they came at all times, the closest half of them within {found.spread:.0%} of the history"
+        f"{reason}; its accounts came at all times, the closest half of them over {found.spread:.0%} of them"
     )
+
+
+def _found_in(
+    touched: Contacts, n_nodes: int, arrived: NDArray[np.int64], n_untimed: int, n_events: int
+) -> list[_Finding]:
+    timed = touched.pos >= n_untimed
+    counts = np.zeros(n_nodes, np.int64)
+    findings: list[_Finding] = []
+    judged = 0
+    for horizon in cuts(n_untimed, n_events):
+        stop = int(np.searchsorted(touched.pos, horizon))
+        if stop == judged:
+            continue
+        counts += np.bincount(touched.node[judged:stop], minlength=n_nodes)
+        judged = stop
+        # Rows without a time were there before everything, and so were the accounts in them.
+        n_accounts = int(np.searchsorted(arrived, horizon)) if horizon > n_untimed else len(arrived)
+        unjudged = counts.copy()
+        unjudged[[found.node for found in findings]] *= -1
+        findings += _judge(touched.node[:stop], unjudged, n_accounts, timed[:stop], horizon)
+    return findings
 
 
 def find_hubs(
     contacts: Sequence[Contacts],
     *,
     kinds: Sequence[KindInfo],
-    node_keys: pa.Array,
-    n_nodes: int,
+    node_keys: pl.Series,
     account_pos: NDArray[np.int64],
     known_ms: NDArray[np.int64],
 ) -> Hubs:
@@ -168,51 +194,31 @@ def find_hubs(
         contacts: Which accounts touch which nodes, by kind.
         kinds: Kinds of nodes.
         node_keys: Keys of the ``N`` nodes.
-        n_nodes: Number of nodes, ``N``.
         account_pos: ``int64[A]``, the first position of each account, in any order.
         known_ms: ``int64[M]``, when each row became known, ascending.
 
     Returns:
-        The hubs, with reasons in plain words.
+        The hubs, with reasons in plain words and the number of accounts that touch them in all.
     """
+    n_nodes = len(node_keys)
     since = np.full(n_nodes, NO_HUB, np.int64)
     n_untimed = int(np.searchsorted(known_ms, NO_TIME, side="right"))
     arrived = np.sort(account_pos)
     rows = []
     for touched in contacts:
-        kind = kinds[touched.kind]
-        timed = touched.pos >= n_untimed
-        judged = 0
-        for horizon in cuts(n_untimed, len(known_ms)):
-            stop = int(np.searchsorted(touched.pos, horizon))
-            if stop == judged:
-                continue
-            judged = stop
-            # Accounts whose first row has no time, or comes later than a use without one, were there too.
-            n_accounts = int(np.searchsorted(arrived, horizon)) if horizon > n_untimed else len(arrived)
-            counts = np.bincount(touched.node[:stop], minlength=n_nodes)
-            counts[since != NO_HUB] = 0
-            for found in _judge(touched.node[:stop], counts, n_accounts, timed[:stop]):
-                since[found.node] = -1 if horizon == n_untimed else horizon - 1
-                rows.append(
-                    {
-                        "node": found.node,
-                        "kind": kind.name,
-                        "key": node_keys[found.node].as_py(),
-                        "accounts": found.accounts,
-                        "reason": _reason(found, kind.name, n_accounts),
-                        "since_ms": None if horizon == n_untimed else int(known_ms[horizon - 1]),
-                    }
-                )
-    table = pl.DataFrame(
-        rows,
-        schema={
-            "node": pl.Int32,
-            "kind": pl.String,
-            "key": pl.String,
-            "accounts": pl.Int64,
-            "reason": pl.String,
-            "since_ms": pl.Int64,
-        },
-    )
+        kind = kinds[touched.kind].name
+        for found in _found_in(touched, n_nodes, arrived, n_untimed, len(known_ms)):
+            always = found.horizon == n_untimed
+            since[found.node] = -1 if always else found.horizon - 1
+            rows.append(
+                {
+                    "node": found.node,
+                    "kind": kind,
+                    "key": node_keys[found.node],
+                    "accounts": int((touched.node == found.node).sum()),
+                    "reason": _reason(found, kind),
+                    "since_ms": None if always else int(known_ms[found.horizon - 1]),
+                }
+            )
+    table = pl.DataFrame(rows, schema=HUB_SCHEMA)
     return Hubs(since, table.sort(["accounts", "kind", "key"], descending=[True, False, False]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_HUB_SCHEMA = {
+HUB_SCHEMA = {
     "node": pl.Int32,
     "kind": pl.String,
     "key": pl.String,
@@ -216,7 +216,7 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
     for name, array in arrays.items():
         _save(folder, name, array)
     _write_strings(folder / "node_keys.arrow", keys)
-    _frame(tables.hubs, _HUB_SCHEMA).write_parquet(folder / "hubs.parquet")
+    _frame(tables.hubs, HUB_SCHEMA).write_parquet(folder / "hubs.parquet")
     _frame(tables.verdicts, _VERDICT_SCHEMA).write_parquet(folder / "verdicts.parquet")
     _frame(tables.groups, _GROUP_SCHEMA).write_parquet(folder / "groups.parquet")
     if tables.quarantine is not None:
