@@ -102,11 +102,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         rings=None if loaded.rings is None else loaded.rings.run.id,
         problems=[problem.reason for problem in loaded.problems.values()],
     )
-    warming = asyncio.create_task(_warm(app))
+    app.state.warming = asyncio.create_task(_warm(app))
     try:
         yield
     finally:
-        warming.cancel()
+        app.state.warming.cancel()
 
 
 async def _warm(app: FastAPI) -> None:
