@@ -1,8 +1,8 @@
-"""Identifiers: two spellings of one thing become one key, and the key of a secret thing cannot be turned back.
+"""Identifiers: two spellings of one thing become one key; the key of a secret thing cannot be turned back.
 
-:func:`entity_key` is the one path from a raw identifier to the key under which the graph holds it, for the build, the
-command line and the service. Columns take :func:`normalise_column` and :func:`key_column`, which do the same work
-once per distinct value. A key is ``HMAC-SHA256(secret, kind + NUL + normalised)`` cut to 128 bits, in hex; kinds
+:func:`entity_key` is the one path from a raw identifier to the key under which the graph holds it, for the
+build, the command line and the service. Columns take :func:`key_column`, which does the same work once per
+distinct value. A key is ``HMAC-SHA256(secret, kind + NUL + normalised)`` cut to 128 bits, in hex; kinds
 declared public keep the normalised value itself.
 """
 
@@ -65,7 +65,7 @@ class Hasher:
         """Take the key from the environment.
 
         Args:
-            required: Whether a missing key is an error now; otherwise it is one when something has to be hashed.
+            required: Whether a missing key is an error now; else it is one once something has to be hashed.
 
         Returns:
             The hasher.
@@ -169,7 +169,7 @@ def normalise_column(kind: Kind, values: pl.Series) -> tuple[pl.Series, pl.Serie
         values: As they were written, ``[n]``.
 
     Returns:
-        Normalised text ``[n]``, null where blank or unreadable; and the reason ``[n]``, null where all is well.
+        Normalised text ``[n]``, null where blank or unreadable; the reason ``[n]``, null where all is well.
     """
     texts = as_text(values)
     distinct = texts.unique().drop_nulls()
@@ -217,7 +217,9 @@ def key_column(spec: Spec, kind: str, values: pl.Series, hasher: Hasher) -> KeyC
     """
     model = spec.kinds[kind]
     normal, reasons = normalise_column(model, values)
-    derived = {name: _hashed(spec, name, derive_column(name, normal), hasher) for name in model.derive}
+    derived: dict[str, pl.Series] = {
+        name: _hashed(spec, name, derive_column(name, normal), hasher) for name in model.derive
+    }
     return KeyColumns(_hashed(spec, kind, normal, hasher), reasons, derived)
 
 

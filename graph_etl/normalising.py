@@ -1,11 +1,11 @@
 """How two spellings of one identifier become one text: the rules of each kind.
 
-Each rule maps text to text, is idempotent, and gives None for blank text. An identifier that cannot be read raises
-:class:`Unreadable`, whose message says why without repeating the identifier.
+Each rule maps text to text, is idempotent, and gives None for blank text. An identifier that cannot be read
+raises :class:`Unreadable`, whose message says why without repeating the identifier.
 
-Sources: free text NFKC and case folding, Unicode Standard Annex 15 and chapter 5.18; addresses, RFC 4291 and
-RFC 5952; mapped and embedded IPv4, RFC 4291 (2.5.5.2), 6052, 3056 and 4380; e-mail, RFC 5321 and the providers' help
-pages; phones, ITU-T E.164 through ``phonenumbers``.
+Sources: free text NFKC and case folding, Unicode Standard Annex 15 and chapter 5.18; addresses, RFC 4291
+and RFC 5952; mapped and embedded IPv4, RFC 4291 (2.5.5.2), 6052, 3056 and 4380; e-mail, RFC 5321 and the
+providers' help pages; phones, ITU-T E.164 through ``phonenumbers``.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _ip(raw: str) -> str | None:
 
 
 def _ip_from_number(text: str) -> str:
-    """An IPv4 address written as one number, as spreadsheets and some exports do, maybe rounded: 732758368.8."""
+    """An IPv4 address written as one number, maybe rounded, as some exports do: 732758368.8."""
     number = int(Decimal(text).to_integral_value())
     if number > _HIGHEST_IPV4:
         msg = "the number is larger than any IPv4 address"

@@ -1,19 +1,21 @@
 """Files in, rows out: one table of text or native values for every format, streamed.
 
-:func:`scan` finds the files of a source, checks that they can be opened and hold the columns that the spec names, and
-gives a :class:`SourceFile` for each. :meth:`SourceFile.rows` is a lazy table of exactly those columns plus two:
+:func:`scan` finds the files of a source, checks that they can be opened and hold the columns that the spec
+names, and gives a :class:`SourceFile` for each. :meth:`SourceFile.rows` is a lazy table of exactly those
+columns plus two:
 
 ``row``
-    ``Int64``, the row's number in its file, from 0 (headers and blank lines not counted). Every row of the file has
-    one, readable or not; numbers ascend without gaps.
+    ``Int64``, the row's number in its file, from 0 (header and blank lines not counted). Every row of the
+    file has one, readable or not; the numbers ascend without gaps.
 ``row_error``
-    ``String``, null for a row that could be read. A line that could not be parsed (too few or too many fields, invalid
-    UTF-8 in a column in use, no JSON object) is still a row: its columns are null and ``row_error`` says why.
-    Such rows belong into quarantine as ``line_unreadable``; the rest of the file is not lost.
+    ``String``, null for a row that could be read. A line that could not be parsed (too few or too many
+    fields, a quote never closed, invalid UTF-8 in a column in use, no JSON object) is still a row: its
+    columns are null and ``row_error`` says why. Such rows belong into quarantine as ``line_unreadable``;
+    the rest of the file is not lost.
 
-Cells that equal one of the source's ``nulls`` (by default only empty ones) are null. CSV and JSON Lines give text for
-every column; Parquet and NPZ keep their types. What makes a whole file unusable (missing, empty, truncated, not of its
-format, a column missing) is a :class:`DataError`, also out of ``collect()``.
+Cells that equal one of the source's ``nulls`` (by default only empty ones) are null. CSV and JSON Lines
+give text for every column; Parquet and NPZ keep their types. What makes a whole file unusable (missing,
+empty, truncated, not of its format, a column missing) is a :class:`DataError`, also out of ``collect()``.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["ROW", "ROW_ERROR", "SourceFile", "scan"]
 
 _CHUNK_BYTES = 1 << 20
+_WHERE = "correct the path in the spec or give the data's folder with --data"
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,8 @@ class SourceFile:
                 while chunk := stream.read(_CHUNK_BYTES):
                     digest.update(chunk)
         except OSError as error:
-            raise DataError(
-                f"cannot be read: {error.strerror}", source=self.source, path=self.path
-            ) from error
+            msg = f"cannot be read: {error.strerror}"
+            raise DataError(msg, source=self.source, path=self.path) from error
         return digest.hexdigest()
 
     @property
@@ -92,7 +94,8 @@ class SourceFile:
         """The file's rows, read when collected and in batches where the engine streams.
 
         Returns:
-            The columns that the spec uses, ``row`` (Int64) and ``row_error`` (String, null: readable), in file order.
+            The columns that the spec uses, ``row`` (Int64) and ``row_error`` (String, null: readable), in the
+            order of the file.
 
         Raises:
             DataError: When collected, if the file turns out to be unusable, for example truncated.
@@ -120,18 +123,17 @@ def scan(spec: Spec, source_name: str, data_dir: Path | str | None = None) -> li
         Its files by name, each once.
 
     Raises:
-        DataError: If a file is missing, a glob matches nothing, a file is not of its format, or a column that the spec
-            names is in none of a file's columns.
+        DataError: If a file is missing, a glob matches nothing, a file is not of its format, or a column that
+            the spec names is not in a file.
     """
     if source_name not in spec.sources:
-        raise DataError(
-            f"no such source; {suggestion(source_name, spec.sources, 'sources')}", source=source_name
-        )
+        msg = f"no such source; {suggestion(source_name, spec.sources, 'sources')}"
+        raise DataError(msg, source=source_name)
     source = spec.sources[source_name]
     base = Path(data_dir) if data_dir is not None else spec.folder
     files = []
     for name, path in sorted(_found(source_name, source, base).items()):
-        table = open_table(source_name, source, path)
+        table = open_table(source_name, source, path, spec.columns_of(source_name))
         columns = _columns_used(spec, source_name, path, table.columns)
         files.append(SourceFile(source_name, name, path, columns, table, source.nulls))
     return files
@@ -139,7 +141,8 @@ def scan(spec: Spec, source_name: str, data_dir: Path | str | None = None) -> li
 
 def _found(source_name: str, source: Source, base: Path) -> dict[str, Path]:
     if not base.is_dir():
-        raise DataError("no such folder; name the data's folder with --data", source=source_name, path=base)
+        msg = "no such folder; name the data's folder with --data"
+        raise DataError(msg, source=source_name, path=base)
     found: dict[str, Path] = {}
     for pattern in source.path:
         literal = base / pattern
@@ -148,15 +151,15 @@ def _found(source_name: str, source: Source, base: Path) -> dict[str, Path]:
         elif glob.has_magic(pattern):
             root = Path(pattern).anchor or str(base)
             relative = os.path.relpath(pattern, root) if Path(pattern).anchor else pattern
-            names = glob.glob(relative, root_dir=root, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            # Path.glob takes no absolute pattern.
+            names = glob.glob(relative, root_dir=root, recursive=True)  # noqa: PTH207
             matches = [path for name in names if (path := Path(root) / name).is_file()]
             if not matches:
-                problem = f"no file matches '{pattern}'; correct the path in the spec or give the data's folder with --data"
+                problem = f"no file matches '{pattern}'; {_WHERE}"
                 raise DataError(problem, source=source_name, path=base)
         elif literal.is_dir():
-            raise DataError(
-                f"is a folder; name its files, for example {pattern}/*.csv", source=source_name, path=literal
-            )
+            problem = f"is a folder; name its files, for example {pattern}/*.csv"
+            raise DataError(problem, source=source_name, path=literal)
         else:
             raise DataError(_missing(literal), source=source_name, path=literal)
         for path in matches:
@@ -165,7 +168,7 @@ def _found(source_name: str, source: Source, base: Path) -> dict[str, Path]:
 
 
 def _missing(path: Path) -> str:
-    advice = "correct the path in the spec or give the data's folder with --data"
+    advice = _WHERE
     if path.parent.is_dir():
         siblings = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
         near = suggestion(path.name, siblings)

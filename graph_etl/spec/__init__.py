@@ -1,4 +1,4 @@
-"""Dataset specs: YAML that maps any source to accounts, entities, interactions, verdicts, groups and splits."""
+"""Dataset specs: YAML that maps any source to accounts, entities, interactions, verdicts and groups."""
 
 from graph_etl.spec.base import duration_ms
 from graph_etl.spec.loading import load_spec, parse_spec

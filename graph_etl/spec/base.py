@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
@@ -69,6 +69,21 @@ def duration_ms(text: str) -> int:
     return int(found[1]) * _MS_PER_UNIT[found[2]]
 
 
+def reject(template: str, /, **values: Any) -> NoReturn:
+    """Refuse a value, from inside a validator.
+
+    Args:
+        template: The message, as of :meth:`str.format`.
+        **values: What the message mentions; ``key`` names the key at fault, ``place`` the place at fault.
+
+    Raises:
+        PydanticCustomError: Always.
+    """
+    error_type = "unknown_key" if "{{place}}" in template else "spec"
+    # pydantic wants a literal so that messages can be catalogued; ours are built from the values.
+    raise PydanticCustomError(error_type, "{text}", {"text": template.format(**values), **values})
+
+
 def _text(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -77,18 +92,15 @@ def _text(value: Any) -> Any:
 
 def _filled(value: str) -> str:
     if not value.strip():
-        msg = "expected_text"
-        raise PydanticCustomError(msg, "expected text, got nothing")
+        reject("expected text, got nothing")
     return value
 
 
 def _name(value: str) -> str:
     if _NAME.fullmatch(value) is None:
-        msg = "expected_name"
-        raise PydanticCustomError(
-            msg,
-            "expected a name of small letters, digits and _ such as 'email_domain', got '{value}'",
-            {"value": value},
+        reject(
+            "expected a name of small letters, digits and _, as email_domain, got '{value}'",
+            value=value,
         )
     return value
 
@@ -104,7 +116,7 @@ Column = Annotated[str, BeforeValidator(_text), AfterValidator(_filled)]
 """Name of a column."""
 
 Name = Annotated[str, AfterValidator(_name)]
-"""Name of a kind, type, source or attribute."""
+"""Name of a kind, a source or the data set."""
 
 Columns = Annotated[tuple[Column, ...], BeforeValidator(_one_or_more)]
 """One name of a column or several."""
@@ -116,21 +128,6 @@ DurationMs = Annotated[
     int, BeforeValidator(lambda value: value if isinstance(value, int) else duration_ms(value))
 ]
 """A duration, written ``7d``, in milliseconds."""
-
-
-def misfit(error_type: str, template: str, /, **values: Any) -> PydanticCustomError:
-    """An error for a validator of the spec's models to raise.
-
-    Args:
-        error_type: Short name of the error.
-        template: The message.
-        **values: What the message mentions; ``key`` names the key at fault.
-
-    Returns:
-        The error.
-    """
-    # pydantic wants a literal so that messages can be catalogued; ours are built from the values.
-    return PydanticCustomError(error_type, "{text}", {"text": template.format(**values), **values})  # type: ignore[arg-type]
 
 
 class SpecPart(BaseModel):
@@ -147,6 +144,5 @@ class SpecPart(BaseModel):
         for key in data:
             if key not in known:
                 advice = suggestion(str(key), known, "known keys")
-                text = "unknown key '{key}' in {{place}}; {advice}"
-                raise misfit("unknown_key", text, key=str(key), advice=advice)
+                reject("unknown key '{key}' in {{place}}; {advice}", key=str(key), advice=advice)
         return data

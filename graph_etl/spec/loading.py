@@ -35,11 +35,14 @@ def load_spec(path: Path | str) -> Spec:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise SpecError("no such file; name the YAML file of a data set's spec", path=path) from None
+        msg = "no such file; name the YAML file of a data set's spec"
+        raise SpecError(msg, path=path) from None
     except UnicodeDecodeError as error:
-        raise SpecError(f"not UTF-8 text (byte {error.start}); save it as UTF-8", path=path) from None
+        msg = f"not UTF-8 text (byte {error.start}); save it as UTF-8"
+        raise SpecError(msg, path=path) from None
     except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", path=path) from error
+        msg = f"cannot be read: {error.strerror}"
+        raise SpecError(msg, path=path) from error
     return parse_spec(text, path)
 
 

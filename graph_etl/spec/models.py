@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from graph_etl.spec.base import DurationMs, Name, SpecPart, Text, duration_ms, misfit, suggestion
+from graph_etl.spec.base import DurationMs, Name, SpecPart, Text, duration_ms, reject, suggestion
 from graph_etl.spec.parts import (
     ROW,
     AccountIds,
@@ -47,7 +47,7 @@ class Spec(SpecPart):
     simulated: bool = False
     attribution: Text | None = None
     sources: dict[Name, Source] = Field(min_length=1)
-    kinds: dict[Name, Kind] = {}
+    kinds: dict[Name, Kind] = Field(default_factory=dict)
     account_ids: AccountIds = AccountIds()
     times: Times = Times()
     accounts: tuple[AccountMapping, ...] = ()
@@ -92,7 +92,7 @@ class Spec(SpecPart):
     @classmethod
     def _not_reserved(cls, kinds: dict[str, Kind]) -> dict[str, Kind]:
         if ACCOUNT in kinds:
-            raise misfit("kind", "'account' is not a kind to declare: accounts are always there", key=ACCOUNT)
+            reject("'account' is not a kind to declare: accounts are always there", key=ACCOUNT)
         return kinds
 
     @field_validator("moments", mode="before")
@@ -110,34 +110,32 @@ class Spec(SpecPart):
                 duration_ms(moment)
             except ValueError:
                 text = "expected signup, retrospective or a duration such as 1h or 7d, got '{moment}'"
-                raise misfit("moment", text, moment=moment) from None
+                reject(text, moment=moment)
         return tuple(dict.fromkeys(moments))
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:
         if not self.accounts and not self.events:
-            raise misfit("empty", "says nothing about accounts or events; add `accounts` or `events`")
+            reject("says nothing about accounts or events; add `accounts` or `events`")
         for place, source in self._sources_used():
             if source not in self.sources:
                 advice = suggestion(source, self.sources, "sources")
                 text = "{where} names source '{source}', which is not declared; {advice}"
-                raise misfit("source", text, place=place, where=_spoken(place), source=source, advice=advice)
+                reject(text, place=place, where=_spoken(place), source=source, advice=advice)
         for place, kind in self._kinds_used():
             if kind not in self.kinds:
                 advice = suggestion(kind, [*self.kinds], "declared kinds")
                 text = "{where} uses kind '{kind}', which `kinds` does not declare; {advice}"
-                raise misfit("kind", text, place=place, where=_spoken(place), kind=kind, advice=advice)
+                reject(text, place=place, where=_spoken(place), kind=kind, advice=advice)
         self._check_attributes()
         if not self.moments:
             moments = (SIGNUP, RETROSPECTIVE) if self.timed else (RETROSPECTIVE,)
             object.__setattr__(self, "moments", moments)
         elif not self.timed and self.moments != (RETROSPECTIVE,):
             text = "no account or event has a time, so `retrospective` is the only moment there is"
-            raise misfit("moment", text, place=("moments",))
+            reject(text, place=("moments",))
         elif RETROSPECTIVE not in self.moments:
-            raise misfit(
-                "moment", "`retrospective` is missing; exports and rings need it", place=("moments",)
-            )
+            reject("`retrospective` is missing; exports and rings need it", place=("moments",))
         return self
 
     def _check_attributes(self) -> None:
@@ -147,9 +145,7 @@ class Spec(SpecPart):
                 if types.setdefault(name, attribute.type) != attribute.type:
                     text = "attribute '{name}' is a {other} in an earlier mapping and a {this} here"
                     place = ("accounts", at, "attributes", name)
-                    raise misfit(
-                        "attribute", text, place=place, name=name, other=types[name], this=attribute.type
-                    )
+                    reject(text, place=place, name=name, other=types[name], this=attribute.type)
 
     def _sources_used(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for part in ("accounts", "events", "verdicts", "groups"):
@@ -183,7 +179,7 @@ class Spec(SpecPart):
     @property
     def timed(self) -> bool:
         """Whether any account or event has a time."""
-        return any(mapping.time is not None for mapping in (*self.accounts, *self.events))
+        return any(m.time is not None for m in self.accounts) or any(m.time is not None for m in self.events)
 
     @property
     def needs_key(self) -> bool:
@@ -218,7 +214,9 @@ class Spec(SpecPart):
         for event in self.events:
             if event.source == source:
                 found |= dict.fromkeys(
-                    _named(event.from_.column, event.to and event.to.column, event.time, event.known_at)
+                    _named(
+                        event.from_.column, event.to.column if event.to else None, event.time, event.known_at
+                    )
                 )
                 found |= dict.fromkeys(_named(event.event_id, event.amount, event.count, *event.type.columns))
                 found |= {column: None for columns in event.identifiers.values() for column in columns}

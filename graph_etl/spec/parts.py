@@ -1,4 +1,4 @@
-"""The parts of a spec: sources, kinds, and the mappings from rows to accounts, events, verdicts and groups."""
+"""The parts of a spec: sources, kinds, and what maps rows to accounts, events, verdicts and groups."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from graph_etl.spec.base import (
     Column,
     Columns,
     DurationMs,
-    Name,
     SpecPart,
     Text,
     Texts,
-    misfit,
+    reject,
     suggestion,
 )
 
@@ -74,23 +73,21 @@ class Source(SpecPart):
             text = (
                 "cannot tell the format of '{path}' from its ending; add format: csv, parquet, jsonl or npz"
             )
-            raise misfit("format", text, key="path", path=path)
+            reject(text, key="path", path=path)
         if len(formats) > 1:
             names = ", ".join(sorted(str(name) for name in formats))
             text = "one source has one format, got {names}; make a source of each"
-            raise misfit("format", text, key="path", names=names)
+            reject(text, key="path", names=names)
         only = self.format_name
         if only == "npz" and (self.arrays is None) == (self.sparse is None):
             text = "an npz file needs either arrays (column: array) or sparse (name of a matrix)"
-            raise misfit("npz", text, key="path")
+            reject(text, key="path")
         if only != "npz":
             for key in ("arrays", "sparse"):
                 if getattr(self, key) is not None:
-                    raise misfit("npz", "{key} is for npz files only, these are {only}", key=key, only=only)
+                    reject("{key} is for npz files only, these are {only}", key=key, only=only)
         if only != "csv" and self.delimiter is not None:
-            raise misfit(
-                "delimiter", "delimiter is for csv files only, these are {only}", key="delimiter", only=only
-            )
+            reject("delimiter is for csv files only, these are {only}", key="delimiter", only=only)
         return self
 
     def format_of(self, path: str) -> str | None:
@@ -132,9 +129,7 @@ class Kind(SpecPart):
     @classmethod
     def _region(cls, value: str | None) -> str | None:
         if value is not None and re.fullmatch(r"[A-Z]{2}", value) is None:
-            raise misfit(
-                "region", "expected a region of two capital letters such as US, got '{value}'", value=value
-            )
+            reject("expected a region of two capital letters such as US, got '{value}'", value=value)
         return value
 
     @model_validator(mode="after")
@@ -145,9 +140,9 @@ class Kind(SpecPart):
                     "{derived} is derived from kinds with normalise: {needed}, this one has normalise: {has}"
                 )
                 needed = DERIVATIONS[derived]
-                raise misfit("derive", text, key="derive", derived=derived, needed=needed, has=self.normalise)
+                reject(text, key="derive", derived=derived, needed=needed, has=self.normalise)
         if self.region is not None and self.normalise != "phone":
-            raise misfit("region", "region is for kinds with normalise: phone", key="region")
+            reject("region is for kinds with normalise: phone", key="region")
         return self
 
 
@@ -193,9 +188,7 @@ def known_zone(value: str) -> str:
         advice = suggestion(value, sorted(available_timezones()))
         if len(advice) > 80:
             advice = "for example UTC or Europe/Berlin"
-        raise misfit(
-            "timezone", "unknown time zone '{value}'; {advice}", value=value, advice=advice
-        ) from None
+        reject("unknown time zone '{value}'; {advice}", value=value, advice=advice)
     return value
 
 
@@ -236,16 +229,16 @@ class TypeRule(SpecPart):
     def _constant_alone(cls, data: Any) -> Any:
         if isinstance(data, dict):
             if set(data) not in ({"columns"}, {"constant"}):
-                raise misfit("type", "expected a name such as 'gift', or {{columns: [kind, chain]}}")
+                reject("expected a name such as 'gift', or {{columns: [kind, chain]}}")
             return data
         return {"constant": data}
 
     @model_validator(mode="after")
     def _either(self) -> TypeRule:
         if (self.constant is None) == (not self.columns) or self.constant == "":
-            raise misfit("type", "expected a name such as 'gift', or {{columns: [kind, chain]}}")
+            reject("expected a name such as 'gift', or {{columns: [kind, chain]}}")
         if self.constant is not None and (self.constant == "account" or self.constant.startswith("used:")):
-            raise misfit("type", "'{name}' is reserved; choose another type", name=self.constant)
+            reject("'{name}' is reserved; choose another type", name=self.constant)
         return self
 
 
@@ -255,7 +248,7 @@ class Endpoint(SpecPart):
     Attributes:
         column: The column with the id or the raw identifier.
         account: Whether it names an account.
-        kind: The entity's kind; with ``account``: the kind of those that are no known account (``otherwise``).
+        kind: The entity's kind; with ``account`` that of what is no known account (``otherwise``).
     """
 
     column: Column
@@ -269,19 +262,16 @@ class Endpoint(SpecPart):
             if isinstance(data["account"], bool):
                 return data
         if not isinstance(data, dict) or not data:
-            text = "expected {{account: COLUMN}}, {{account: COLUMN, otherwise: KIND}} or {{KIND: COLUMN}}, got {data}"
-            raise misfit("endpoint", text, data=repr(data))
+            reject("expected {{account: COLUMN}}, {{account: COLUMN, otherwise: KIND}} or {{KIND: COLUMN}}")
         if "account" in data:
             rest = [key for key in data if key not in ("account", "otherwise")]
             if rest:
                 advice = suggestion(rest[0], ["account", "otherwise"], "known keys")
-                raise misfit(
-                    "unknown_key", "unknown key '{key}' in {{place}}; {advice}", key=rest[0], advice=advice
-                )
+                reject("unknown key '{key}' in {{place}}; {advice}", key=rest[0], advice=advice)
             return {"column": data["account"], "account": True, "kind": data.get("otherwise")}
         if len(data) > 1:
             text = "expected one kind, got {names}; `otherwise` goes with `account`"
-            raise misfit("endpoint", text, key=list(data)[1], names=" and ".join(map(str, data)))
+            reject(text, key=list(data)[1], names=" and ".join(map(str, data)))
         ((kind, column),) = data.items()
         return {"column": column, "account": False, "kind": kind}
 
@@ -294,8 +284,8 @@ class AccountMapping(SpecPart):
     time: TimeColumn | None = None
     type: Annotated[TypeRule, Field(default_factory=lambda: TypeRule(constant="signup"))]
     event_id: Column | None = None
-    identifiers: dict[str, Columns] = {}
-    attributes: dict[Name, Attribute] = {}
+    identifiers: dict[str, Columns] = Field(default_factory=dict)
+    attributes: dict[Column, Attribute] = Field(default_factory=dict)
 
     @field_validator("attributes", mode="before")
     @classmethod
@@ -318,17 +308,17 @@ class EventMapping(SpecPart):
     event_id: Column | None = None
     amount: Column | None = None
     count: Column | None = None
-    identifiers: dict[str, Columns] = {}
+    identifiers: dict[str, Columns] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _says_something(self) -> EventMapping:
         if self.to is None and not self.identifiers:
-            raise misfit("event", "says nothing: add `to`, or `identifiers` of the account in `from`")
+            reject("says nothing: add `to`, or `identifiers` of the account in `from`")
         if self.identifiers and not self.from_.account:
             text = "identifiers belong to the account in `from`, which names a {kind}"
-            raise misfit("event", text, key="identifiers", kind=self.from_.kind)
+            reject(text, key="identifiers", kind=self.from_.kind)
         if self.amount is not None and self.count is not None:
-            raise misfit("event", "an event has an amount or a count, not both", key="count")
+            reject("an event has an amount or a count, not both", key="count")
         return self
 
 
@@ -361,11 +351,11 @@ class VerdictMapping(SpecPart):
     def _consistent(self) -> VerdictMapping:
         both = sorted(set(self.bad) & set(self.good))
         if both:
-            raise misfit("labels", "'{value}' is both bad and good", key="good", value=both[0])
+            reject("'{value}' is both bad and good", key="good", value=both[0])
         if self.known_at is not None and self.delay_ms is not None:
-            raise misfit("known", "give known_at or delay, not both", key="delay")
+            reject("give known_at or delay, not both", key="delay")
         if self.time is not None and self.delay_ms is None:
-            raise misfit("known", "time is what delay counts from; add delay, or use known_at", key="time")
+            reject("time is what delay counts from; add delay, or use known_at", key="time")
         return self
 
 
@@ -406,9 +396,7 @@ class SplitMapping(SpecPart):
     def _numbered_alike(self) -> SplitMapping:
         parts = [name for name in (self.train, self.validation, self.test) if name is not None]
         if len({"{n}" in name for name in parts}) > 1:
-            raise misfit(
-                "splits", "either all of train, validation and test hold {{n}} or none does", key="train"
-            )
+            reject("either all of train, validation and test hold {{n}} or none does", key="train")
         return self
 
     def columns(self, available: list[str]) -> list[tuple[str, str | None, str]]:

@@ -1,7 +1,7 @@
 """YAML read as plain text values, with the line and column of each.
 
-No value is reinterpreted: ``on``, ``no``, ``007`` and ``2024-01-01`` stay the texts that they are, so that columns
-and labels can bear such names. Only an empty value, ``null`` and ``~`` mean "nothing".
+No value is reinterpreted: ``on``, ``no``, ``007`` and ``2024-01-01`` stay the texts that they are, so that
+columns and labels can bear such names. Only an empty value, ``null`` and ``~`` mean "nothing".
 """
 
 from __future__ import annotations
@@ -88,9 +88,8 @@ class _Walk:
         position = (node.start_mark.line + 1, node.start_mark.column + 1)
         self.n_nodes += 1
         if self.n_nodes > _MOST_NODES or len(place) > _DEEPEST:
-            raise SpecError(
-                "too large or too deep for a spec", path=self.document.path, line=position[0], column=1
-            )
+            msg = "too large or too deep for a spec"
+            raise SpecError(msg, path=self.document.path, line=position[0], column=1)
         self.document.values.setdefault(place, position)
         if isinstance(node, yaml.ScalarNode):
             plain = node.style is None
