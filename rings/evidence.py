@@ -1,0 +1,349 @@
+"""Evidence for rings: what holds each together, counted, with how rare it is on the platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features import view_of
+from graph_etl import NO_TIME
+from rings.contacts import Contacts, contacts, identifier_groups, inner_interactions, named_nodes
+from rings.kernel import SYNCHRONY
+from rings.wording import shown_key, span
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from graph_etl import Snapshot
+    from rings.links import Links
+
+Evidence = dict[str, Any]
+
+# A burst is told of if it holds at least half of the ring and the ring is this many times denser in it than
+# the platform is.
+_BURST_RATIO = 5.0
+_BURST_SHARES = (1.0, 0.9, 0.75, 0.5)
+_ENTITIES = 8
+_COUNTERPARTS = 6
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """Everything that the evidence of a run's rings is drawn from.
+
+    Attributes:
+        snapshot: The snapshot.
+        horizon: Entries with a position below it count.
+        member: ``int32[A]``, ring of each account or -1.
+        links: The links that the rings were found with.
+        known_bad: ``bool[A]``, accounts that people know to be bad.
+        density: ``float64[R]``.
+        p_value: ``float64[R]``.
+        q_value: ``float64[R]``.
+        nearest: For each ring the nodes of the way to the nearest known bad account.
+    """
+
+    snapshot: Snapshot
+    horizon: int
+    member: NDArray[np.int32]
+    links: Links
+    known_bad: NDArray[np.bool_]
+    density: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    q_value: NDArray[np.float64]
+    nearest: list[list[int]]
+
+    @cached_property
+    def contacts(self) -> Contacts:
+        """What the members touch."""
+        return contacts(self.snapshot, self.member, self.horizon)
+
+    @cached_property
+    def accounts(self) -> list[NDArray[np.int64]]:
+        """Accounts of each ring, ascending."""
+        inside = np.flatnonzero(self.member >= 0)
+        order = inside[np.argsort(self.member[inside], kind="stable")]
+        ends = np.cumsum(np.bincount(self.member[inside], minlength=len(self.density)))
+        return list(np.split(order, ends[:-1])) if len(ends) else []
+
+    @cached_property
+    def commonness(self) -> dict[int, NDArray[np.int64]]:
+        """For each kind how many accounts touch its nodes, ascending."""
+        users = np.diff(view_of(self.snapshot).pairs(2 * len(self.contacts.sides))[0])
+        kinds = np.asarray(self.snapshot.node_kind)
+        touched = users > 0
+        return {int(kind): np.sort(users[(kinds == kind) & touched]) for kind in np.unique(kinds[touched])}
+
+    def as_common(self, node: int, users: int) -> float:
+        """Share of the nodes of a node's kind that at least as many accounts touch.
+
+        Args:
+            node: The node.
+            users: How many accounts touch it.
+
+        Returns:
+            A share, 0 to 1; smaller is rarer.
+        """
+        counts = self.commonness.get(int(self.snapshot.node_kind[node]))
+        if counts is None or not len(counts):
+            return 0.0
+        return float(len(counts) - np.searchsorted(counts, users, side="left")) / len(counts)
+
+    def named(self, node: int) -> Evidence:
+        """A node as evidence shows it.
+
+        Args:
+            node: The node.
+
+        Returns:
+            Its kind, key and shown key, and its account id if it is an account.
+        """
+        info = self.snapshot.kinds[int(self.snapshot.node_kind[node])]
+        key = self.snapshot.node_keys[node]
+        public = info.public or int(self.snapshot.node_account[node]) >= 0
+        return {"node": node, "kind": info.name, "key": key, "shown": shown_key(key, public=public)}
+
+
+def evidence(grounds: Grounds) -> list[list[Evidence]]:
+    """Gather the evidence of every ring.
+
+    Args:
+        grounds: What it is drawn from.
+
+    Returns:
+        For each ring its pieces of evidence, the most telling first, with ids ``e1``, ``e2`` …; every piece
+        has a ``type``, a ``weight`` (bits by which it stands out from chance) and the counts behind it.
+    """
+    n_rings = len(grounds.density)
+    found: list[list[Evidence]] = [[] for _ in range(n_rings)]
+    for piece in _groups(grounds):
+        found[piece.pop("ring")].append(piece)
+    for source in (_identifiers, _counterparts, _interactions):
+        for piece in source(grounds):
+            found[piece.pop("ring")].append(piece)
+    for ring, accounts in enumerate(grounds.accounts):
+        found[ring] += _burst(grounds, accounts)
+        found[ring] += _bad(grounds, ring, accounts)
+        found[ring].append(
+            {
+                "type": "chance",
+                "weight": 0.0,
+                "p_value": float(grounds.p_value[ring]),
+                "q_value": float(grounds.q_value[ring]),
+                "one_in": int(min(1_000_000, 1.0 / grounds.p_value[ring])),
+            }
+        )
+        found[ring].sort(key=lambda piece: -piece["weight"])
+        found[ring] = [{"id": f"e{at + 1}", **piece} for at, piece in enumerate(found[ring])]
+    return found
+
+
+def _groups(grounds: Grounds) -> list[Evidence]:
+    links, member = grounds.links, grounds.member
+    left = member[links.a]
+    inside = (left >= 0) & (left == member[links.b])
+    n_rings = len(grounds.density)
+    count = np.bincount(left[inside], minlength=n_rings)
+    beside = inside & ((links.source & SYNCHRONY) > 0)
+    pairs = np.bincount(left[beside], minlength=n_rings)
+    alone = np.bincount(left[beside & (links.source == SYNCHRONY)], minlength=n_rings)
+    in_step = np.unique(np.concatenate([links.a[beside], links.b[beside]]))
+    accounts = np.bincount(member[in_step], minlength=n_rings)
+    pieces: list[Evidence] = []
+    for ring in range(n_rings):
+        pieces.append(
+            {
+                "ring": ring,
+                "type": "group",
+                "weight": 0.0,
+                "accounts": len(grounds.accounts[ring]),
+                "links": int(count[ring]),
+                "density": round(float(grounds.density[ring]), 4),
+            }
+        )
+        if pairs[ring]:
+            pieces.append(
+                {
+                    "ring": ring,
+                    "type": "synchrony",
+                    "weight": float(alone[ring]) * 0.5,
+                    "pairs": int(pairs[ring]),
+                    "pairs_without_anything_shared": int(alone[ring]),
+                    "accounts": int(accounts[ring]),
+                    "of": len(grounds.accounts[ring]),
+                }
+            )
+    return pieces
+
+
+def _identifiers(grounds: Grounds) -> list[Evidence]:
+    view = view_of(grounds.snapshot)
+    pointers, neighbours, positions = view.pairs(2 * len(view.sides))
+    users_of = {
+        (ring, node): users
+        for ring, node, users in grounds.contacts.shared.select("ring", "node", "users").iter_rows()
+    }
+    pieces: list[Evidence] = []
+    for ring, side, accounts, nodes, surprise in identifier_groups(grounds.contacts).iter_rows():
+        outside: set[int] = set()
+        entities: list[Evidence] = []
+        for node in nodes:
+            here = slice(int(pointers[node]), int(pointers[node + 1]))
+            touching = np.asarray(view.node_account)[neighbours[here][positions[here] < grounds.horizon]]
+            outside |= set(touching[grounds.member[touching] != ring].tolist())
+            if len(entities) < _ENTITIES:
+                users = users_of[ring, node]
+                entities.append(
+                    grounds.named(node)
+                    | {"users": users, "as_common": round(grounds.as_common(node, users), 6)}
+                )
+        pieces.append(
+            {
+                "ring": ring,
+                "type": "identifiers",
+                "weight": float(surprise),
+                "relation": view.sides[side].name,
+                "kind": entities[0]["kind"],
+                "accounts": len(accounts),
+                "of": len(grounds.accounts[ring]),
+                "n_entities": len(nodes),
+                "others": len(outside),
+                "entities": entities,
+            }
+        )
+    return pieces
+
+
+def _counterparts(grounds: Grounds) -> list[Evidence]:
+    view = view_of(grounds.snapshot)
+    pieces: list[Evidence] = []
+    table: pl.DataFrame = named_nodes(grounds.contacts)
+    for group in table.partition_by("ring", "place", maintain_order=True):
+        rows = group.rows(named=True)
+        ways = [row for row in rows if not view.sides[row["side"]].used]
+        if not ways or rows[0]["place"] >= _COUNTERPARTS:
+            continue
+        node, ring = int(rows[0]["node"]), int(rows[0]["ring"])
+        account = int(grounds.snapshot.node_account[node])
+        accounts = sorted({account for row in ways for account in row["accounts"]})
+        pieces.append(
+            {
+                "ring": ring,
+                "type": "counterpart",
+                "weight": float(rows[0]["surprise"]),
+                **grounds.named(node),
+                "accounts": len(accounts),
+                "of": len(grounds.accounts[ring]),
+                "users": int(rows[0]["users"]),
+                "as_common": round(grounds.as_common(node, int(rows[0]["users"])), 6),
+                "member": account >= 0 and int(grounds.member[account]) == ring,
+                "ways": [
+                    {
+                        "relation": view.sides[row["side"]].name,
+                        "way": _way(grounds, row["side"]),
+                        "accounts": len(row["accounts"]),
+                    }
+                    for row in sorted(ways, key=lambda row: -len(row["accounts"]))
+                ],
+            }
+        )
+    return [piece for piece in pieces if piece["accounts"] >= 2]
+
+
+def _way(grounds: Grounds, side: int) -> str:
+    sides = grounds.contacts.sides
+    relation = grounds.snapshot.relations[sides[side].relation]
+    if not relation.directed:
+        return "shared"
+    return "sent" if sides[side].outgoing else "received"
+
+
+def _interactions(grounds: Grounds) -> list[Evidence]:
+    table = inner_interactions(grounds.snapshot, grounds.contacts, grounds.member)
+    pieces: list[Evidence] = []
+    for group in table.partition_by("ring", "side", maintain_order=True):
+        ring, side = int(group["ring"][0]), int(group["side"][0])
+        ends = np.sort(group.select("account", "other").to_numpy(), axis=1)
+        pairs = len(np.unique(ends, axis=0))
+        size = len(grounds.accounts[ring])
+        usual = max(1e-9, size / grounds.snapshot.n_accounts)
+        pieces.append(
+            {
+                "ring": ring,
+                "type": "interactions",
+                "weight": float(min(pairs, size) * np.log2(max(1.0, 1.0 / (usual * 64)))) * 0.25,
+                "relation": grounds.contacts.sides[side].name,
+                "pairs": pairs,
+                "accounts": len(np.unique(ends)),
+                "of": size,
+            }
+        )
+    return pieces
+
+
+def _burst(grounds: Grounds, accounts: NDArray[np.int64]) -> list[Evidence]:
+    snapshot = grounds.snapshot
+    view = view_of(snapshot)
+    timed = accounts[view.first_seen_ms[accounts] != NO_TIME]
+    if len(timed) < 3 or len(timed) < len(accounts) / 2:
+        return []
+    order = timed[np.argsort(view.age_rank[timed], kind="stable")]
+    seen_ms, rank = view.first_seen_ms[order], view.age_rank[order].astype(np.int64)
+    best: Evidence | None = None
+    for share in _BURST_SHARES:
+        count = int(np.ceil(share * len(accounts)))
+        if count < 3 or count > len(order):
+            continue
+        widths = seen_ms[count - 1 :] - seen_ms[: len(order) - count + 1]
+        at = int(np.argmin(widths))
+        platform = int(rank[at + count - 1] - rank[at]) + 1
+        ratio = (count / len(accounts)) / (platform / snapshot.n_accounts)
+        bits = count * float(np.log2(max(1.0, ratio)))
+        if ratio < _BURST_RATIO or (best is not None and bits <= best["weight"] * 1.1):
+            continue
+        amount, unit = span(int(widths[at]))
+        types = np.asarray(snapshot.event_type)[np.asarray(snapshot.first_pos)[order[at : at + count]]]
+        best = {
+            "type": "burst",
+            "weight": bits,
+            "accounts": count,
+            "of": len(accounts),
+            "event": snapshot.event_types[int(np.bincount(types).argmax())],
+            "from_ms": int(seen_ms[at]),
+            "to_ms": int(seen_ms[at + count - 1]),
+            "span_ms": int(widths[at]),
+            "span": [amount, unit],
+            "platform_accounts": platform,
+        }
+    return [] if best is None else [best]
+
+
+def _bad(grounds: Grounds, ring: int, accounts: NDArray[np.int64]) -> list[Evidence]:
+    bad = accounts[grounds.known_bad[accounts]]
+    if len(bad):
+        return [
+            {
+                "type": "known_bad",
+                "weight": 4.0 * len(bad),
+                "accounts": len(bad),
+                "of": len(accounts),
+                "account_ids": [grounds.snapshot.account_ids[int(account)] for account in bad[:10]],
+            }
+        ]
+    path = grounds.nearest[ring]
+    if not path:
+        return []
+    between = [grounds.named(node) for node in path]
+    return [
+        {
+            "type": "nearest_bad",
+            "weight": 4.0 / (len(path) - 1),
+            "steps": len(path) - 1,
+            "path": between,
+            "account_id": between[-1]["key"],
+        }
+    ]

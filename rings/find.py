@@ -1,0 +1,310 @@
+"""Finding rings: links, communities, significance, ranking, ids, evidence and words, in one go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from features import profiles
+from graph_etl import NO_TIME
+from rings.communities import CommunityConfig, communities
+from rings.evidence import Evidence, Grounds, evidence
+from rings.identity import Identities, identify
+from rings.links import LinkConfig, Links, links_of_graph
+from rings.links import links as find_links
+from rings.nearest_bad import nearest_bad
+from rings.null_model import rewired
+from rings.pictures import Pictures
+from rings.roles import ROLES, roles, ties
+from rings.run import FORMAT, RingsRun, pack
+from rings.significance import GroupSums, benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
+from rings.words import headline, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from graph_etl import Snapshot
+
+_HOUR_MS = 3_600_000
+# Runs of the null model: until this many groups came out, or so many runs were made.
+_NULL_GROUPS = 300
+_NULL_RUNS = 4
+# Accounts at the platform's mean score that a ring's mean score is drawn towards.
+_SHRINK = 3.0
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    sums: GroupSums
+    p_value: NDArray[np.float64]
+    q_value: NDArray[np.float64]
+    null_runs: int
+    null_groups: int
+
+
+def find(
+    snapshot: Snapshot,
+    scores: NDArray[np.floating[Any]] | None = None,
+    *,
+    links: Links | None = None,
+    previous: RingsRun | None = None,
+    verdicts: NDArray[np.integer[Any]] | None = None,
+    seed: int = 0,
+    link_config: LinkConfig | None = None,
+    community_config: CommunityConfig | None = None,
+    bundle: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> RingsRun:
+    """Find the rings of a snapshot.
+
+    Args:
+        snapshot: The snapshot.
+        scores: ``float[A]``, how likely each account is bad, NaN where unknown; None if nobody knows yet:
+            then rings are ranked by their links alone.
+        links: The links; found by `rings.links` if None.
+        previous: The run before: rings that go on keep their ids.
+        verdicts: ``int8[A]``, 1 for accounts known to be bad; the snapshot's last verdicts if None. They are
+            told of, and never make a link or a ring.
+        seed: Fixes what chance decides: the order in which Leiden visits accounts, the null model.
+        link_config: How links are weighed.
+        community_config: How links become communities.
+        bundle: Version of the bundle that the scores came from, for the record.
+        progress: Called with what is being done.
+
+    Returns:
+        The rings, the best rank first.
+    """
+    tell = progress or (lambda _: None)
+    weighing = link_config or LinkConfig()
+    grouping = community_config or CommunityConfig()
+    horizon = snapshot.end_horizon
+    n_accounts = snapshot.n_accounts
+    if links is None:
+        tell("links")
+        links = find_links(snapshot, horizon, weighing)
+    tell("communities")
+    member = communities(links, n_accounts, grouping, seed)
+    tell("null model")
+    tested = _test(snapshot, links, member, weighing, grouping, seed)
+    known = (snapshot.labels() if verdicts is None else np.asarray(verdicts)) == 1
+    score, rank_of = _rank(scores, member, tested)
+    member = np.where(member >= 0, rank_of[np.maximum(member, 0)], -1).astype(np.int32)
+    order = np.argsort(rank_of, kind="stable")
+    tell("evidence")
+    accounts = np.flatnonzero(member >= 0)
+    accounts = accounts[np.argsort(member[accounts], kind="stable")]
+    pointers = np.concatenate([[0], np.cumsum(np.bincount(member[accounts], minlength=len(order)))])
+    grounds = Grounds(
+        snapshot=snapshot,
+        horizon=horizon,
+        member=member,
+        links=links,
+        known_bad=known,
+        density=tested.sums.density[order],
+        p_value=tested.p_value[order],
+        q_value=tested.q_value[order],
+        nearest=nearest_bad(snapshot, accounts, pointers, known, horizon),
+    )
+    pieces = evidence(grounds)
+    names = _identities(snapshot, grounds, previous)
+    members, role_names, firmness = _members(snapshot, grounds, names)
+    tell("words")
+    words, packed = _explain(grounds, pieces, role_names, firmness, snapshot.kinds[0].name)
+    table = pl.DataFrame(
+        {
+            "ring": names.ids,
+            "rank": np.arange(1, len(order) + 1, dtype=np.int32),
+            "score": score[order],
+            "size": tested.sums.size[order].astype(np.int32),
+            "density": grounds.density,
+            "synchrony": _synchrony(snapshot, links, member, len(order)),
+            "p_value": grounds.p_value,
+            "q_value": grounds.q_value,
+            "n_known_bad": np.bincount(member[known & (member >= 0)], minlength=len(order)).astype(np.int32),
+            "words": pl.Series(words, dtype=pl.String),
+            "parents": pl.Series(names.parents, dtype=pl.List(pl.String)),
+        },
+        schema_overrides={"ring": pl.String, "synchrony": pl.Float64},
+    )
+    manifest = {
+        "format": FORMAT,
+        "snapshot": snapshot.id,
+        "name": snapshot.manifest["name"],
+        "simulated": bool(snapshot.manifest.get("simulated", False)),
+        "bundle": bundle,
+        "previous": None if previous is None else previous.id,
+        "seed": seed,
+        "links": weighing.model_dump(),
+        "communities": grouping.model_dump(),
+        "scored": scores is not None,
+        "counts": {
+            "links": len(links),
+            "rings": len(order),
+            "significant": int((grounds.q_value < _SIGNIFICANT).sum()),
+            "members": members.height,
+            "null_runs": tested.null_runs,
+            "null_groups": tested.null_groups,
+        },
+        "ended": names.ended,
+    }
+    manifest["id"] = _run_id(manifest, table, members)
+    return RingsRun(manifest["id"], manifest, table, members, packed)
+
+
+def _test(
+    snapshot: Snapshot,
+    links: Links,
+    member: NDArray[np.int32],
+    weighing: LinkConfig,
+    grouping: CommunityConfig,
+    seed: int,
+) -> _Tested:
+    """Compare the groups with those that the same steps find where nobody acts together."""
+    sums = group_sums(links, member)
+    random = np.random.default_rng(seed)
+    seen = snapshot.end_horizon
+    table = profiles(snapshot, None, seen)
+    accounts = np.flatnonzero(np.asarray(snapshot.first_pos) < seen)
+    null: list[NDArray[np.float64]] = []
+    while len(null) < _NULL_RUNS and sum(map(len, null)) < _NULL_GROUPS:
+        graph, kept = rewired(snapshot, seen, random)
+        # Behaviour is dealt out anew too: what is alike no longer goes with what is shared or close in time.
+        shuffled = table[random.permutation(len(table))]
+        chance = links_of_graph(snapshot, graph, shuffled, accounts, seen, weighing)
+        del kept
+        groups = communities(chance, snapshot.n_accounts, grouping, seed)
+        null.append(group_sums(chance, groups).tightness)
+        if not len(sums.size):
+            break
+    together = np.concatenate(null)
+    most = max(len(sums.size), max(map(len, null)))
+    p_value = tail_p_values(sums.tightness, together, len(null), most)
+    return _Tested(sums, p_value, benjamini_hochberg(p_value), len(null), len(together))
+
+
+def _rank(
+    scores: NDArray[np.floating[Any]] | None, member: NDArray[np.int32], tested: _Tested
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Score the rings and give each its place, from 0."""
+    sums = tested.sums
+    n_rings = len(sums.size)
+    tight = 1.0 - np.exp(-2.0 * sums.tightness)
+    if scores is None:
+        mean = np.ones(n_rings)
+    else:
+        given = np.asarray(scores, np.float64)
+        known = ~np.isnan(given)
+        prior = float(given[known].mean()) if known.any() else 0.0
+        here = known & (member >= 0)
+        mean = shrunken_mean(
+            np.bincount(member[here], given[here], minlength=n_rings),
+            np.bincount(member[here], minlength=n_rings),
+            prior,
+            _SHRINK,
+        )
+    score = np.clip(mean * np.sqrt(tight), 0.0, 1.0)
+    # Rings that chance could have made come after all others, whatever their members' scores.
+    order = np.lexsort((-sums.size, -score, tested.q_value >= _SIGNIFICANT))
+    rank_of = np.empty(n_rings, np.int64)
+    rank_of[order] = np.arange(n_rings)
+    return score, rank_of
+
+
+def _identities(snapshot: Snapshot, grounds: Grounds, previous: RingsRun | None) -> Identities:
+    before: dict[str, list[str]] = {}
+    if previous is not None:
+        for ring, account_id in previous.members.select("ring", "account_id").iter_rows():
+            before.setdefault(ring, []).append(account_id)
+    node = np.asarray(snapshot.account_node)
+    return identify([snapshot.node_keys[node[accounts]] for accounts in grounds.accounts], before)
+
+
+def _members(
+    snapshot: Snapshot, grounds: Grounds, names: Identities
+) -> tuple[pl.DataFrame, list[str], NDArray[np.float64]]:
+    member, links = grounds.member, grounds.links
+    inner, outer = ties(links, member)
+    payers, payees = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    touches = grounds.contacts.touches
+    for ordinal, side in enumerate(grounds.contacts.sides):
+        if side.direct and side.outgoing and snapshot.relations[side.relation].directed and not side.used:
+            rows = touches.filter(pl.col("side") == ordinal)
+            other = np.asarray(snapshot.node_account)[rows["node"].to_numpy()]
+            payers.append(rows["account"].to_numpy()[other >= 0])
+            payees.append(other[other >= 0])
+    role = roles(member, inner, outer, np.concatenate(payers), np.concatenate(payees))
+    role_names = [ROLES[number] if number >= 0 else "" for number in role]
+    firmness = np.where(member >= 0, (1.0 - np.exp(-inner)) * inner / np.maximum(inner + outer, 1e-12), 0.0)
+    accounts = np.concatenate([np.zeros(0, np.int64), *grounds.accounts])
+    members = pl.DataFrame(
+        {
+            "ring": pl.Series([names.ids[ring] for ring in member[accounts]], dtype=pl.String),
+            "account": accounts.astype(np.int32),
+            "account_id": pl.Series(
+                snapshot.node_keys[np.asarray(snapshot.account_node)[accounts]], dtype=pl.String
+            ),
+            "role": pl.Series([role_names[account] for account in accounts], dtype=pl.String),
+            "weight": np.round(firmness[accounts], 6),
+        }
+    )
+    return members, role_names, firmness
+
+
+def _explain(
+    grounds: Grounds,
+    pieces: list[list[Evidence]],
+    role_names: list[str],
+    firmness: NDArray[np.float64],
+    account_kind: str,
+) -> tuple[list[str], list[bytes]]:
+    pictures = Pictures(grounds, role_names, firmness)
+    words: list[str] = []
+    packed: list[bytes] = []
+    for ring, found in enumerate(pieces):
+        said = sentences(found, account_kind)
+        words.append(headline(said, found))
+        packed.append(
+            pack(
+                {
+                    "sentences": [{"text": one.text, "evidence": list(one.evidence)} for one in said],
+                    "evidence": found,
+                    "timeline": pictures.timeline(ring),
+                    "subgraph": pictures.subgraph(ring),
+                }
+            )
+        )
+    return words, packed
+
+
+def _synchrony(
+    snapshot: Snapshot, links: Links, member: NDArray[np.int32], n_rings: int
+) -> NDArray[np.float64] | list[None]:
+    """Mean over a ring's links, by weight, of how close their ends appeared: 1/e an hour apart."""
+    seen_ms = np.asarray(snapshot.first_seen_ms)
+    if not (seen_ms != NO_TIME).any():
+        return [None] * n_rings
+    left = member[links.a]
+    rows = (left >= 0) & (left == member[links.b])
+    a, b = links.a[rows], links.b[rows]
+    timed = (seen_ms[a] != NO_TIME) & (seen_ms[b] != NO_TIME)
+    gap_ms = np.where(timed, np.abs(seen_ms[a] - seen_ms[b]), np.iinfo(np.int64).max)
+    weight = links.weight[rows].astype(np.float64)
+    close = np.bincount(left[rows], weight * np.exp(-gap_ms / _HOUR_MS), minlength=n_rings)
+    total = np.bincount(left[rows], weight, minlength=n_rings)
+    return np.asarray(close / np.maximum(total, 1e-12), np.float64)
+
+
+def _run_id(manifest: dict[str, Any], table: pl.DataFrame, members: pl.DataFrame) -> str:
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
+    digest.update(json.dumps(table["ring"].to_list()).encode())
+    digest.update(np.ascontiguousarray(table["score"].to_numpy()).tobytes())
+    digest.update(json.dumps(members["account_id"].to_list()).encode())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,572 @@
+"""Finding an account's partners: the one compiled walk behind all links and all link features.
+
+For one account, as of one position, it gathers the accounts that share something not too common with it,
+those it dealt with, and those that appeared beside it and behave alike. Everything is bounded: hubs are
+never walked, of a popular node only the users around the account's own arrival are read, and the rarest
+nodes come first. So the cost of an account does not depend on how popular anything around it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numba import njit, prange
+
+from features.kernel import (
+    DAY_MS,
+    HOUR_MS,
+    NO_TIME,
+    Asked,
+    Extras,
+    Graph,
+    attribute_slots,
+    similarity,
+    users_of,
+    visible,
+    visible_pairs,
+    write_profile,
+)
+from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
+
+SHARED: Final = 1
+DIRECT: Final = 2
+SYNCHRONY: Final = 4
+
+# Most recent nodes of an account that are looked at, and entries gathered over all of them, rarest first.
+NODES: Final = 256
+ENTRIES: Final = 4096
+# Users of one node read around the own arrival, and those of them that are linked.
+USERS_READ: Final = 128
+USERS_LINKED: Final = 64
+# Accounts that appeared just before and just after, each.
+BESIDE: Final = 24
+# Partners, the most firmly tied, whose behaviour is compared; those that appeared beside are besides.
+COMPARED: Final = 512
+
+
+class Strengths(NamedTuple):
+    """The constants of a link's weight, as `rings.LinkConfig` gives them.
+
+    Attributes:
+        closeness_ms: Time in which closeness falls to 1/e.
+        apart: Closeness of accounts that appeared at quite different times.
+        alike_power: Power of the similarity in a link's weight.
+        direct: Strength of a direct interaction between accounts that deal with nobody else.
+        synchrony: Greatest weight of a link from synchrony alone.
+        synchrony_ms: Time in which synchrony falls to 1/e.
+        least: Links below this weight are dropped.
+    """
+
+    closeness_ms: float
+    apart: float
+    alike_power: float
+    direct: float
+    synchrony: float
+    synchrony_ms: float
+    least: float
+
+
+class Partners(NamedTuple):
+    """Room for the partners of one account; the first ``n`` rows are filled."""
+
+    account: Any
+    weight: Any
+    shared: Any
+    direct: Any
+    beside: Any
+    alike: Any
+    gap_ms: Any
+    via: Any
+    common: Any
+
+
+def _compiled(function: Any) -> Any:
+    return njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+@_compiled
+def room() -> Partners:
+    """Room for the partners of one account."""
+    return Partners(
+        np.empty(ENTRIES, np.int32),
+        np.empty(ENTRIES, np.float64),
+        np.empty(ENTRIES, np.float64),
+        np.empty(ENTRIES, np.float64),
+        np.empty(ENTRIES, np.float64),
+        np.empty(ENTRIES, np.float64),
+        np.empty(ENTRIES, np.int64),
+        np.empty(ENTRIES, np.int32),
+        np.empty(ENTRIES, np.int32),
+    )
+
+
+@_compiled
+def rarity(users: int) -> Any:
+    """How much sharing a node with so many users says: 1 for two, falling as 1 / log2."""
+    return 1.0 / np.log2(users + 0.0) if users > 2 else 1.0
+
+
+@_compiled
+def gap_between(first_ms: int, second_ms: int) -> int:
+    """Time between two first appearances, -1 where one of them is not known."""
+    if first_ms == NO_TIME or second_ms == NO_TIME:
+        return -1
+    return abs(first_ms - second_ms)
+
+
+@_compiled
+def closeness(gap_ms: int, strengths: Strengths) -> Any:
+    """How close two first appearances are: 1 together, ``apart`` at quite different times or unknown."""
+    if gap_ms < 0:
+        return 1.0
+    return strengths.apart + (1.0 - strengths.apart) * np.exp(-gap_ms / strengths.closeness_ms)
+
+
+@_compiled
+def _profile_of(
+    graph: Graph, profiles: Any, account: int, horizon: int, extras: Extras, own: Any, out: Any
+) -> None:
+    if len(profiles) > 0:
+        for index in range(len(out)):
+            out[index] = profiles[account, index]
+        return
+    write_profile(
+        graph,
+        np.int64(graph.account_node[account]),
+        graph.attributes[account],
+        horizon,
+        extras,
+        own[0],
+        own[1],
+        False,
+        out,
+    )
+
+
+@_compiled
+def _touched(
+    graph: Graph, node: int, horizon: int, extras: Extras, own: Any, nodes: Any, arrived: Any, users: Any
+) -> int:
+    """The nodes that an account touches, most recent first, with their number of users; hubs left out."""
+    count = 0
+    for index in range(own[0], own[1]):
+        at = np.int64(extras.node[index])
+        if not extras.touch[index] or at < 0 or graph.hub_since[at] < horizon or count >= NODES:
+            continue
+        nodes[count] = at
+        arrived[count] = horizon
+        users[count] = users_of(graph, at, horizon, extras, own[0], own[1])
+        count += 1
+    row = 2 * graph.n_sides + 1
+    start, stop = visible_pairs(graph, row, node, horizon)
+    if start == stop:
+        return count
+    neighbours = int32_array(graph.addresses[row, PAIR_NBR], stop)
+    positions = int64_array(graph.addresses[row, PAIR_POS], stop)
+    for index in range(stop - 1, max(start, stop - NODES) - 1, -1):
+        at = np.int64(neighbours[index])
+        if graph.hub_since[at] < horizon or count >= NODES:
+            continue
+        nodes[count] = at
+        arrived[count] = positions[index]
+        users[count] = users_of(graph, at, horizon, extras, own[0], own[1])
+        count += 1
+    return count
+
+
+@_compiled
+def _users_around(
+    graph: Graph, node: int, horizon: int, arrived: int, account: int, first_seen_ms: int, out: Any
+) -> int:
+    """Accounts on a node: all if few, else those around the own arrival that appeared closest in time."""
+    row = 2 * graph.n_sides
+    start, stop = visible_pairs(graph, row, node, horizon)
+    if start == stop:
+        return 0
+    members = int32_array(graph.addresses[row, PAIR_NBR], stop)
+    positions = int64_array(graph.addresses[row, PAIR_POS], stop)
+    low = start
+    high = stop
+    if stop - start > USERS_READ:
+        place = visible(positions, start, stop, arrived)
+        low = max(start, place - USERS_READ // 2)
+        high = min(stop, low + USERS_READ)
+        low = max(start, high - USERS_READ)
+    count = 0
+    gaps = np.empty(high - low, np.int64)
+    read = np.empty(high - low, np.int32)
+    for index in range(low, high):
+        other = graph.node_account[members[index]]
+        if other < 0 or other == account:
+            continue
+        read[count] = other
+        gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
+        gaps[count] = gap_ms if gap_ms >= 0 else abs(positions[index] - arrived)
+        count += 1
+    if count <= USERS_LINKED:
+        for index in range(count):
+            out[index] = read[index]
+        return count
+    order = np.argsort(gaps[:count], kind="mergesort")
+    for index in range(USERS_LINKED):
+        out[index] = read[order[index]]
+    return USERS_LINKED
+
+
+@_compiled
+def _beside(graph: Graph, account: int, first_seen_ms: int, horizon: int, out: Any) -> int:
+    """Accounts that appeared just before and just after, as far as they are visible."""
+    if first_seen_ms == NO_TIME:
+        return 0
+    n_accounts = len(graph.by_age)
+    if account >= 0:
+        rank = np.int64(graph.age_rank[account])
+    else:
+        low = 0
+        high = n_accounts
+        while low < high:
+            middle = (low + high) >> 1
+            if graph.first_seen_ms[graph.by_age[middle]] <= first_seen_ms:
+                low = middle + 1
+            else:
+                high = middle
+        rank = np.int64(low)
+    count = 0
+    for direction in range(2):
+        found = 0
+        for step in range(8 * BESIDE):
+            place = rank - 1 - step if direction == 0 else rank + step + (1 if account >= 0 else 0)
+            if found >= BESIDE or place < 0 or place >= n_accounts:
+                break
+            other = graph.by_age[place]
+            if graph.first_seen_ms[other] == NO_TIME:
+                break
+            if graph.first_pos[other] >= horizon or graph.hub_since[graph.account_node[other]] < horizon:
+                continue
+            out[count] = other
+            count += 1
+            found += 1
+    return count
+
+
+@_compiled
+def partners_of(
+    graph: Graph,
+    profiles: Any,
+    strengths: Strengths,
+    asked: Asked,
+    extras: Extras,
+    q: int,
+    found: Partners,
+) -> int:
+    """Gather the partners of question ``q``, each once.
+
+    ``profiles`` holds the profiles of all accounts at the question's horizon, or no rows: then they are
+    computed as they are needed, to the same bits.
+
+    Returns:
+        Number of partners; their links' weights are not below ``strengths.least``.
+    """
+    account = np.int64(asked.account[q])
+    horizon = asked.horizon[q]
+    first_seen_ms = asked.first_seen_ms[q]
+    own = (extras.ptr[q], extras.ptr[q + 1])
+    node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+    if node >= 0 and graph.hub_since[node] < horizon:
+        return 0
+    nodes = np.empty(NODES, np.int64)
+    arrived = np.empty(NODES, np.int64)
+    users = np.empty(NODES, np.int64)
+    n_nodes = _touched(graph, node, horizon, extras, own, nodes, arrived, users)
+    raw = np.empty(ENTRIES, np.int32)
+    strength = np.empty(ENTRIES, np.float64)
+    via = np.empty(ENTRIES, np.int32)
+    source = np.empty(ENTRIES, np.int8)
+    n_raw = 0
+    # Direct interactions.
+    dealt = 0
+    for index in range(n_nodes):
+        if graph.node_account[nodes[index]] >= 0:
+            dealt += 1
+    for index in range(n_nodes):
+        other = graph.node_account[nodes[index]]
+        if other < 0 or other == account or n_raw >= ENTRIES:
+            continue
+        raw[n_raw] = other
+        strength[n_raw] = strengths.direct / np.log2(1.0 + max(dealt, users[index], 1))
+        via[n_raw] = -1
+        source[n_raw] = DIRECT
+        n_raw += 1
+    # Shared nodes, the rarest first.
+    order = np.argsort(users[:n_nodes], kind="mergesort")
+    around = np.empty(USERS_LINKED, np.int32)
+    for step in range(n_nodes):
+        index = order[step]
+        if users[index] < 2:
+            continue
+        if n_raw + USERS_LINKED > ENTRIES - 2 * BESIDE:
+            break
+        n_users = _users_around(graph, nodes[index], horizon, arrived[index], account, first_seen_ms, around)
+        rare = rarity(users[index])
+        for which in range(n_users):
+            other = around[which]
+            gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
+            raw[n_raw] = other
+            strength[n_raw] = rare * closeness(gap_ms, strengths)
+            via[n_raw] = nodes[index]
+            source[n_raw] = SHARED
+            n_raw += 1
+    near = np.empty(2 * BESIDE, np.int32)
+    n_near = _beside(graph, account, first_seen_ms, horizon, near)
+    for index in range(n_near):
+        raw[n_raw] = near[index]
+        strength[n_raw] = 0.0
+        via[n_raw] = -1
+        source[n_raw] = SYNCHRONY
+        n_raw += 1
+    n_found = _merge(raw, strength, via, source, n_raw, found)
+    n_found = _strongest(strengths, n_found, found)
+    return int(_weigh(graph, profiles, strengths, asked, extras, q, n_found, found))
+
+
+@_compiled
+def _merge(raw: Any, strength: Any, via: Any, source: Any, n_raw: int, found: Partners) -> int:
+    """Bring the entries of each partner together, partners ascending."""
+    order = np.argsort(raw[:n_raw], kind="mergesort")
+    n_found = -1
+    last = np.int32(-1)
+    best = 0.0
+    for step in range(n_raw):
+        index = order[step]
+        if raw[index] != last:
+            n_found += 1
+            last = raw[index]
+            best = 0.0
+            found.account[n_found] = last
+            found.shared[n_found] = 0.0
+            found.direct[n_found] = 0.0
+            found.beside[n_found] = 0.0
+            found.via[n_found] = -1
+            found.common[n_found] = 0
+        if source[index] == SHARED:
+            found.shared[n_found] += strength[index]
+            found.common[n_found] += 1
+            if strength[index] > best:
+                best = strength[index]
+                found.via[n_found] = via[index]
+        elif source[index] == DIRECT:
+            found.direct[n_found] += strength[index]
+        else:
+            found.beside[n_found] = 1.0
+    return n_found + 1
+
+
+@_compiled
+def _tie(found: Partners, index: int) -> Any:
+    """What shared nodes and direct interactions make of a link before behaviour is compared, 0 to 1."""
+    return 1.0 - np.exp(-found.shared[index] - found.direct[index])
+
+
+@_compiled
+def _copy(found: Partners, source: int, target: int) -> None:
+    found.account[target] = found.account[source]
+    found.shared[target] = found.shared[source]
+    found.direct[target] = found.direct[source]
+    found.beside[target] = found.beside[source]
+    found.via[target] = found.via[source]
+    found.common[target] = found.common[source]
+
+
+@_compiled
+def _strongest(strengths: Strengths, n_found: int, found: Partners) -> int:
+    """Drop partners that no likeness could lift over the least weight, and all but the firmest `COMPARED`."""
+    firm = np.empty(n_found, np.float64)
+    n_firm = 0
+    for index in range(n_found):
+        tie = _tie(found, index)
+        if tie >= strengths.least:
+            firm[n_firm] = tie
+            n_firm += 1
+    floor = strengths.least
+    if n_firm > COMPARED:
+        floor = max(floor, np.sort(firm[:n_firm])[n_firm - COMPARED])
+    kept = 0
+    for index in range(n_found):
+        if found.beside[index] > 0.0 or _tie(found, index) >= floor:
+            _copy(found, index, kept)
+            kept += 1
+    return kept
+
+
+@_compiled
+def _weigh(
+    graph: Graph,
+    profiles: Any,
+    strengths: Strengths,
+    asked: Asked,
+    extras: Extras,
+    q: int,
+    n_found: int,
+    found: Partners,
+) -> int:
+    """Compare behaviour and turn strengths into weights; partners that are too weak are dropped."""
+    horizon = asked.horizon[q]
+    first_seen_ms = asked.first_seen_ms[q]
+    own = (extras.ptr[q], extras.ptr[q + 1])
+    account = np.int64(asked.account[q])
+    node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+    width = attribute_slots(graph.is_category) + 2 * graph.n_sides
+    mine = np.empty(width, np.float32)
+    theirs = np.empty(width, np.float32)
+    if account >= 0 and len(profiles) > 0:
+        _profile_of(graph, profiles, account, horizon, extras, own, mine)
+    else:
+        write_profile(graph, node, asked.attributes[q], horizon, extras, own[0], own[1], True, mine)
+    # The usual likeness of accounts that merely appeared beside this one.
+    usual = 0.0
+    n_usual = 0
+    for index in range(n_found):
+        _profile_of(graph, profiles, np.int64(found.account[index]), horizon, extras, own, theirs)
+        found.alike[index] = similarity(mine, theirs)
+        if found.beside[index] > 0.0:
+            usual += found.alike[index]
+            n_usual += 1
+    usual = usual / n_usual if n_usual > 0 else 1.0
+    kept = 0
+    for index in range(n_found):
+        other = np.int64(found.account[index])
+        gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
+        alike = found.alike[index]
+        weight = _tie(found, index) * alike**strengths.alike_power
+        beside = 0.0
+        if found.beside[index] > 0.0 and alike > usual and gap_ms >= 0:
+            beside = (
+                strengths.synchrony
+                * (alike - usual)
+                / (1.0 - usual + 0.1)
+                * alike
+                * np.exp(-gap_ms / strengths.synchrony_ms)
+            )
+        weight = 1.0 - (1.0 - weight) * (1.0 - beside)
+        if weight < strengths.least:
+            continue
+        _copy(found, index, kept)
+        found.weight[kept] = weight
+        found.beside[kept] = beside
+        found.alike[kept] = alike
+        found.gap_ms[kept] = gap_ms
+        kept += 1
+    return kept
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def link_block(
+    graph: Graph,
+    profiles: Any,
+    strengths: Strengths,
+    asked: Asked,
+    extras: Extras,
+    count: Any,
+    partner: Any,
+    weight: Any,
+    source: Any,
+    via: Any,
+) -> None:
+    """The strongest links of each question; row ``q`` of the outputs, ``count[q]`` of them filled."""
+    for q in prange(len(asked.account)):
+        found = room()
+        n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
+        order = np.argsort(-found.weight[:n_found], kind="mergesort")
+        kept = min(n_found, partner.shape[1])
+        count[q] = kept
+        for index in range(kept):
+            at = order[index]
+            partner[q, index] = found.account[at]
+            weight[q, index] = found.weight[at]
+            via[q, index] = found.via[at]
+            source[q, index] = (
+                (SHARED if found.shared[at] > 0 else 0)
+                + (DIRECT if found.direct[at] > 0 else 0)
+                + (SYNCHRONY if found.beside[at] > 0 else 0)
+            )
+
+
+FEATURE_WIDTH: Final = 24
+
+
+@_compiled
+def write_link_features(graph: Graph, horizon: int, found: Partners, n_found: int, out: Any) -> None:
+    """Sums, maxima and counts over the links of one account."""
+    for index in range(FEATURE_WIDTH):
+        out[index] = 0.0
+    squares = 0.0
+    best = 0.0
+    rarest = 0
+    for index in range(n_found):
+        weight = found.weight[index]
+        out[0] += 1.0
+        out[1] += weight
+        squares += weight * weight
+        out[3] = max(out[3], weight)
+        for level in range(3):
+            if weight > (0.1, 0.3, 0.6)[level]:
+                out[4 + level] += 1.0
+        out[7] += weight * found.alike[index]
+        if found.shared[index] > 0.0:
+            out[8] += 1.0
+            out[9] += found.shared[index]
+            out[10] = max(out[10], found.shared[index])
+            out[11] = max(out[11], found.common[index] + 0.0)
+            out[12] += max(0, found.common[index] - 1)
+            if found.shared[index] > best and found.via[index] >= 0:
+                best = found.shared[index]
+                start, stop = visible_pairs(graph, 2 * graph.n_sides, np.int64(found.via[index]), horizon)
+                rarest = stop - start
+        if found.direct[index] > 0.0:
+            out[14] += 1.0
+            out[15] += found.direct[index]
+            out[16] = max(out[16], weight)
+        if found.beside[index] > 0.0:
+            out[17] += 1.0
+            out[18] += found.beside[index]
+            out[19] = max(out[19], found.beside[index])
+        if found.gap_ms[index] >= 0:
+            out[20] += weight * np.exp(-found.gap_ms[index] / HOUR_MS)
+            out[21] += weight * np.exp(-found.gap_ms[index] / DAY_MS)
+            out[22] += weight * np.exp(-found.gap_ms[index] / (7 * DAY_MS))
+        if found.shared[index] > 0.0 and found.alike[index] > 0.8:
+            out[23] += 1.0
+    out[7] = out[7] / out[1] if out[1] > 0.0 else np.nan
+    out[2] = np.sqrt(squares)
+    out[13] = np.log2(rarest + 0.0) if rarest > 0 else np.nan
+    for index in (0, 1, 4, 5, 6, 8, 9, 12, 14, 15, 17, 23):
+        out[index] = np.log1p(out[index])
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def feature_block(
+    graph: Graph, profiles: Any, strengths: Strengths, asked: Asked, extras: Extras, out: Any
+) -> None:
+    """The link features of all questions, over the threads."""
+    for q in prange(len(asked.account)):
+        found = room()
+        row = np.empty(FEATURE_WIDTH, np.float64)
+        n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
+        write_link_features(graph, asked.horizon[q], found, n_found, row)
+        for index in range(FEATURE_WIDTH):
+            out[q, index] = row[index]
+
+
+@njit(cache=True, error_model="numpy")
+def feature_few(
+    graph: Graph, profiles: Any, strengths: Strengths, asked: Asked, extras: Extras, out: Any
+) -> None:
+    """The same without threads: starting them costs more than one answer."""
+    for q in range(len(asked.account)):
+        found = room()
+        row = np.empty(FEATURE_WIDTH, np.float64)
+        n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
+        write_link_features(graph, asked.horizon[q], found, n_found, row)
+        for index in range(FEATURE_WIDTH):
+            out[q, index] = row[index]

@@ -1,0 +1,82 @@
+"""Sums, maxima and counts over an account's links, as of a position: inputs of the scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from features import FeatureSpec, asked_of, extras_of, graph_of, profiles
+from rings.kernel import FEATURE_WIDTH, feature_block, feature_few
+from rings.links import LinkConfig
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features import Queries
+    from graph_etl import Snapshot
+
+_NAMES: Final = (
+    ("count", "accounts linked to it, log"),
+    ("sum", "sum of its links' weights, log"),
+    ("norm", "root of the sum of its links' squared weights"),
+    ("max", "weight of its strongest link"),
+    ("over_10", "links of weight over 0.1, log"),
+    ("over_30", "links of weight over 0.3, log"),
+    ("over_60", "links of weight over 0.6, log"),
+    ("alike", "similarity of linked accounts, weighted mean"),
+    ("shared_count", "linked accounts that share something with it, log"),
+    ("shared_sum", "sum of rarity and closeness over what it shares, log"),
+    ("shared_max", "most that it shares with one account, by rarity and closeness"),
+    ("common_max", "most things shared with one account"),
+    ("common_repeats", "things shared beyond the first, over all linked accounts, log"),
+    ("via_users", "accounts on the thing that says most of its closest partner, log2"),
+    ("direct_count", "linked accounts that it dealt with, log"),
+    ("direct_sum", "sum of strengths of direct interactions, log"),
+    ("direct_max", "weight of the strongest link with an account that it dealt with"),
+    ("synchrony_count", "linked accounts that appeared beside it and behave alike, log"),
+    ("synchrony_sum", "sum of synchrony"),
+    ("synchrony_max", "synchrony with one account, most"),
+    ("within_1h", "weights of links with accounts that appeared within about an hour, sum"),
+    ("within_1d", "weights of links with accounts that appeared within about a day, sum"),
+    ("within_7d", "weights of links with accounts that appeared within about a week, sum"),
+    ("twins", "accounts that share something with it and behave alike, log"),
+)
+
+LINK_FEATURES: Final = tuple(
+    FeatureSpec(f"link.{name}", "link", "link", description) for name, description in _NAMES
+)
+"""The columns of `link_features`."""
+
+# Below this many questions the threads cost more than they bring.
+_FEW = 64
+
+
+def link_features(
+    snapshot: Snapshot, queries: Queries, config: LinkConfig | None = None
+) -> NDArray[np.float32]:
+    """Compute the link features of questions.
+
+    Args:
+        snapshot: The snapshot.
+        queries: ``Q`` questions; those about unseen accounts bring their edges.
+        config: How links are weighed.
+
+    Returns:
+        ``float32[Q, len(LINK_FEATURES)]``: only what is visible at each question's horizon goes in, no
+        verdict does. NaN where a feature has no value.
+    """
+    out = np.empty((len(queries), FEATURE_WIDTH), np.float32)
+    if len(queries) == 0:
+        return out
+    strengths = (config or LinkConfig()).strengths()
+    asked, extras = asked_of(queries), extras_of(snapshot, queries)
+    none = np.empty((0, 0), np.float32)
+    if len(queries) < _FEW:
+        feature_few(graph_of(snapshot), none, strengths, asked, extras, out)
+        return out
+    # Where all questions share one horizon and bring no edges, neighbours' profiles are computed once.
+    shared = not len(queries.ext_node) and bool((queries.horizon == queries.horizon[0]).all())
+    table = profiles(snapshot, None, int(queries.horizon[0])) if shared else none
+    feature_block(graph_of(snapshot), table, strengths, asked, extras, out)
+    return out

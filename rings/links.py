@@ -1,0 +1,199 @@
+"""Links: pairs of accounts that seem to act together, without looking at any verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from features import Queries, asked_of, extras_of, graph_of, profiles
+from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths, link_block
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features.kernel import Graph
+    from graph_etl import Snapshot
+
+_HOUR_MS = 3_600_000.0
+# Accounts whose links are gathered at once: bounds the memory, not the result.
+_BLOCK = 1 << 16
+
+
+class LinkConfig(BaseModel):
+    """How links are weighed.
+
+    A link's weight is ``1 - (1 - tie * alike ** alike_power) * (1 - beside)`` where ``tie`` is
+    ``1 - exp(-sum of rarity * closeness over shared nodes - direct)``, ``rarity`` of a node with ``u`` users
+    is ``1 / log2(u)``, ``closeness`` falls with the time between the first appearances, ``alike`` is
+    `features.kernel.similarity` of the profiles, and ``beside`` is synchrony: how much more alike two
+    accounts that appeared together are than their neighbours in time usually are.
+
+    Attributes:
+        closeness_hours: Hours in which closeness falls to 1/e.
+        apart: Closeness of two accounts that appeared at quite different times.
+        alike_power: Power of the similarity in a link's weight; 0 ignores behaviour.
+        direct: Strength of a direct interaction between two accounts that deal with nobody else.
+        synchrony: Greatest weight that synchrony alone can give.
+        synchrony_hours: Hours in which synchrony falls to 1/e.
+        least_weight: Links below this weight are dropped.
+        most_links: Strongest links kept for each account; a link is kept if either end keeps it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    closeness_hours: float = Field(default=14 * 24.0, gt=0)
+    apart: float = Field(default=0.4, ge=0, le=1)
+    alike_power: float = Field(default=0.5, ge=0)
+    direct: float = Field(default=1.0, ge=0)
+    synchrony: float = Field(default=0.2, ge=0, lt=1)
+    synchrony_hours: float = Field(default=6.0, gt=0)
+    least_weight: float = Field(default=0.03, ge=0, lt=1)
+    most_links: int = Field(default=64, ge=1)
+
+    def strengths(self) -> Strengths:
+        """The same as the compiled code takes it.
+
+        Returns:
+            The constants, times in milliseconds.
+        """
+        return Strengths(
+            self.closeness_hours * _HOUR_MS,
+            self.apart,
+            self.alike_power,
+            self.direct,
+            self.synchrony,
+            self.synchrony_hours * _HOUR_MS,
+            self.least_weight,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Weighted pairs of accounts, each once, ``a`` below ``b``, sorted by ``a`` then ``b``.
+
+    Attributes:
+        a: ``int32[L]`` account indices.
+        b: ``int32[L]`` account indices.
+        weight: ``float32[L]`` in (0, 1].
+        source: ``uint8[L]``, a sum of 1 (shared nodes), 2 (direct interactions) and 4 (synchrony).
+        via: ``int32[L]``, the node whose sharing says most, -1 if none is shared.
+    """
+
+    a: NDArray[np.int32]
+    b: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    source: NDArray[np.uint8]
+    via: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Number of links."""
+        return len(self.a)
+
+    def take(self, rows: NDArray[Any]) -> Links:
+        """Some of the links.
+
+        Args:
+            rows: ``bool[L]`` or row numbers, ascending.
+
+        Returns:
+            The chosen links.
+        """
+        return Links(self.a[rows], self.b[rows], self.weight[rows], self.source[rows], self.via[rows])
+
+
+def links(snapshot: Snapshot, horizon: int | None = None, config: LinkConfig | None = None) -> Links:
+    """Find the links between a snapshot's accounts.
+
+    Args:
+        snapshot: The snapshot.
+        horizon: Entries with a position below it count; all if None.
+        config: How links are weighed.
+
+    Returns:
+        The links. Hubs never make one, and no verdict plays a part.
+    """
+    seen = snapshot.end_horizon if horizon is None else horizon
+    accounts = np.flatnonzero(np.asarray(snapshot.first_pos) < seen)
+    table = profiles(snapshot, None, seen)
+    return links_of_graph(snapshot, graph_of(snapshot), table, accounts, seen, config or LinkConfig())
+
+
+def links_of_graph(
+    snapshot: Snapshot,
+    graph: Graph,
+    table: NDArray[np.float32],
+    accounts: NDArray[np.int64],
+    horizon: int,
+    config: LinkConfig,
+) -> Links:
+    """Find links in a graph that need not be the snapshot's own: the null model walks a rewired one.
+
+    Args:
+        snapshot: Gives the accounts' times and attributes.
+        graph: The graph to walk.
+        table: ``float32[A, D]`` profiles.
+        accounts: ``int64[n]`` accounts whose links are gathered.
+        horizon: Entries with a position below it count.
+        config: How links are weighed.
+
+    Returns:
+        The links.
+    """
+    parts: list[tuple[NDArray[Any], ...]] = []
+    for start in range(0, len(accounts), _BLOCK):
+        block = accounts[start : start + _BLOCK]
+        queries = Queries.for_accounts(snapshot, block)
+        queries.horizon[:] = horizon
+        parts.append(_gather(snapshot, graph, table, queries, config))
+    if not parts:
+        parts.append(tuple(np.zeros(0, kind) for kind in (np.int64, np.float32, np.uint8, np.int32)))
+    key, weight, source, via = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    # Both ends may have found a link: the greater weight stands.
+    order = np.lexsort((via, -weight, key))
+    key, weight, source, via = key[order], weight[order], source[order], via[order]
+    first = np.ones(len(key), np.bool_)
+    first[1:] = key[1:] != key[:-1]
+    starts = np.flatnonzero(first)
+    both = np.bitwise_or.reduceat(source, starts) if len(starts) else source
+    n_accounts = max(1, snapshot.n_accounts)
+    return Links(
+        (key[starts] // n_accounts).astype(np.int32),
+        (key[starts] % n_accounts).astype(np.int32),
+        weight[starts],
+        both.astype(np.uint8),
+        via[starts],
+    )
+
+
+def _gather(
+    snapshot: Snapshot, graph: Graph, table: NDArray[np.float32], queries: Queries, config: LinkConfig
+) -> tuple[NDArray[Any], ...]:
+    size = len(queries)
+    count = np.zeros(size, np.int32)
+    partner = np.zeros((size, config.most_links), np.int32)
+    weight = np.zeros((size, config.most_links), np.float32)
+    source = np.zeros((size, config.most_links), np.uint8)
+    via = np.zeros((size, config.most_links), np.int32)
+    link_block(
+        graph,
+        table,
+        config.strengths(),
+        asked_of(queries),
+        extras_of(snapshot, queries),
+        count,
+        partner,
+        weight,
+        source,
+        via,
+    )
+    filled = np.arange(config.most_links) < count[:, None]
+    here = np.repeat(queries.account, count)
+    there = partner[filled].astype(np.int64)
+    key = np.minimum(here, there) * max(1, snapshot.n_accounts) + np.maximum(here, there)
+    return key, weight[filled], source[filled], via[filled]
+
+
+__all__ = ["DIRECT", "SHARED", "SYNCHRONY", "LinkConfig", "Links", "links", "links_of_graph"]

@@ -1,0 +1,113 @@
+"""The platform as it would look if nobody acted together: the same accounts and things, dealt out anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features import graph_of, view_of
+from features.view import PAIR_NBR, PAIR_POS, PAIR_PTR
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features.kernel import Graph
+    from graph_etl import Snapshot
+
+# Rounds in which pairs that were dealt out twice are dealt out again; what is left after them is dropped.
+_ROUNDS = 4
+
+
+def rewired(
+    snapshot: Snapshot, horizon: int, random: np.random.Generator
+) -> tuple[Graph, tuple[NDArray[Any], ...]]:
+    """Deal out anew who touches what.
+
+    Every account keeps how many nodes of each kind it touches and with how many accounts it deals, every node
+    keeps how many accounts touch it (configuration model; Molloy and Reed, 1995), up to the few pairs that
+    come out twice. Hubs, which never link, are left out.
+
+    Args:
+        snapshot: The snapshot.
+        horizon: Entries with a position below it are dealt out.
+        random: Where chance comes from.
+
+    Returns:
+        The graph to walk, and the arrays that it refers to: keep them as long as the graph is used.
+    """
+    view = view_of(snapshot)
+    graph = graph_of(snapshot)
+    row = 2 * len(view.sides)
+    pointers, neighbours, positions = view.pairs(row)
+    node = np.repeat(np.arange(len(pointers) - 1, dtype=np.int64), np.diff(pointers))
+    account = np.asarray(neighbours, np.int64)
+    plain = (np.asarray(view.hub_since)[node] >= horizon) & (np.asarray(view.hub_since)[account] >= horizon)
+    plain &= np.asarray(positions) < horizon
+    node, account, position = node[plain], account[plain], np.asarray(positions)[plain]
+    kind = np.asarray(snapshot.node_kind)[node]
+    nodes, accounts, placed = [], [], []
+    for ordinal in np.unique(kind):
+        here = kind == ordinal
+        if ordinal == 0:
+            here &= node < account
+            ends = _deal_symmetric(node[here], account[here], random, len(pointers))
+            nodes += [ends[0], ends[1]]
+            accounts += [ends[1], ends[0]]
+            placed += [position[here][ends[2]]] * 2
+        else:
+            kept, dealt = _deal(node[here], account[here], random, len(pointers))
+            nodes.append(node[here][kept])
+            accounts.append(dealt)
+            placed.append(position[here][kept])
+    none = np.zeros(0, np.int64)
+    source, target, pos = (np.concatenate([none, *parts]) for parts in (nodes, accounts, placed))
+    keep = (
+        *_grouped(source, target, pos, len(pointers) - 1),
+        *_grouped(target, source, pos, len(pointers) - 1),
+    )
+    addresses = np.array(graph.addresses)
+    for offset, at in ((0, row), (3, row + 1)):
+        for column, array in zip((PAIR_PTR, PAIR_NBR, PAIR_POS), keep[offset : offset + 3], strict=True):
+            addresses[at, column] = array.ctypes.data
+    addresses.flags.writeable = graph.addresses.flags.writeable
+    return graph._replace(addresses=addresses), keep
+
+
+def _deal(
+    node: NDArray[np.int64], account: NDArray[np.int64], random: np.random.Generator, size: int
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    dealt = random.permutation(account)
+    for _ in range(_ROUNDS):
+        again = np.flatnonzero(~_first_of_each(node * size + dealt))
+        if not len(again):
+            break
+        # Those that came out twice swap with others drawn at random.
+        pool = np.unique(np.concatenate([again, random.integers(0, len(dealt), 4 * len(again))]))
+        dealt[pool] = random.permutation(dealt[pool])
+    kept = _first_of_each(node * size + dealt)
+    return kept, dealt[kept]
+
+
+def _deal_symmetric(
+    left: NDArray[np.int64], right: NDArray[np.int64], random: np.random.Generator, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    ends = random.permutation(np.concatenate([left, right]))
+    one, other = ends[: len(left)], ends[len(left) :]
+    kept = _first_of_each(np.minimum(one, other) * size + np.maximum(one, other)) & (one != other)
+    return one[kept], other[kept], kept
+
+
+def _first_of_each(key: NDArray[np.int64]) -> NDArray[np.bool_]:
+    first = np.zeros(len(key), np.bool_)
+    first[np.unique(key, return_index=True)[1]] = True
+    return first
+
+
+def _grouped(
+    owner: NDArray[np.int64], other: NDArray[np.int64], pos: NDArray[np.int64], n_nodes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    order = np.lexsort((other, pos, owner))
+    pointers = np.zeros(n_nodes + 1, np.int64)
+    np.cumsum(np.bincount(owner, minlength=n_nodes), out=pointers[1:])
+    return pointers, other[order].astype(np.int32), pos[order]

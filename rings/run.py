@@ -1,0 +1,197 @@
+"""A rings run: which rings there are, who is in them and what proves each; written once, read by all."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from rings.errors import RingsError, RingUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = 1
+
+
+class Explanations(Protocol):
+    """Packed explanations, in memory or in a file."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int, /) -> bytes: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True)
+class RingsRun:
+    """The rings of a snapshot.
+
+    Attributes:
+        id: Hash of what the run holds.
+        manifest: Snapshot, bundle, seed, configuration, counts and the rings that ended.
+        table: One row a ring, the best rank first: ring, rank, score, size, density (mean link weight over
+            all pairs), synchrony (0 to 1, null without times), p_value, q_value, n_known_bad, words, parents.
+        members: One row a member: ring, account, account_id, role, weight (how firmly it is tied to the ring,
+            0 to 1).
+        explanations: For each ring of the table its explanation, packed.
+    """
+
+    id: str
+    manifest: dict[str, Any]
+    table: pl.DataFrame
+    members: pl.DataFrame
+    explanations: Explanations = field(repr=False)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {ring: row for row, ring in enumerate(self.table["ring"])}
+
+    @cached_property
+    def _home(self) -> dict[int, tuple[str, str]]:
+        return {
+            account: (ring, role)
+            for ring, account, role in self.members.select("ring", "account", "role").iter_rows()
+        }
+
+    def ring_of(self, account: int) -> tuple[str, str] | None:
+        """The ring of an account.
+
+        Args:
+            account: Account index.
+
+        Returns:
+            Ring id and role, or None if it is in no ring.
+        """
+        return self._home.get(int(account))
+
+    def explain(self, ring: str) -> dict[str, Any]:
+        """All that speaks for a ring.
+
+        Args:
+            ring: Ring id.
+
+        Returns:
+            ``ring``, its row of the table, ``sentences`` (text and the ids of the evidence behind it),
+            ``evidence``, ``timeline`` and ``subgraph`` (at most 300 nodes).
+
+        Raises:
+            RingUnknown: If the run does not hold the ring.
+        """
+        row = self._rows.get(ring)
+        if row is None:
+            raise RingUnknown(ring, self.id)
+        explained: dict[str, Any] = unpack(self.explanations[row])
+        shown = self.table.row(row, named=True)
+        return {"run": self.id, **shown, **explained}
+
+    def evidence(self, ring: str) -> list[dict[str, Any]]:
+        """The evidence for a ring.
+
+        Args:
+            ring: Ring id.
+
+        Returns:
+            Pieces with ``id``, ``type``, ``weight`` and counts, the most telling first.
+
+        Raises:
+            RingUnknown: If the run does not hold the ring.
+        """
+        return list(self.explain(ring)["evidence"])
+
+    def write(self, folder: str | Path) -> None:
+        """Write the run into a folder.
+
+        Args:
+            folder: Where to; made if it does not exist.
+        """
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        self.table.write_parquet(target / "rings.parquet")
+        self.members.write_parquet(target / "members.parquet")
+        ends = np.cumsum([0, *(len(packed) for packed in self.explanations)])
+        np.save(target / "explanations.npy", ends.astype(np.int64), allow_pickle=False)
+        (target / "explanations.bin").write_bytes(b"".join(self.explanations))
+        text = json.dumps(self.manifest, indent=1, sort_keys=True)
+        (target / "manifest.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def open(cls, path: str | Path) -> RingsRun:
+        """Open a run.
+
+        Args:
+            path: Its folder.
+
+        Returns:
+            The run; explanations are read when they are asked for.
+
+        Raises:
+            RingsError: If the folder holds none, or one of another format.
+        """
+        folder = Path(path)
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            message = f"{folder}: no rings run there; make one with `ringwatch rings`"
+            raise RingsError(message) from None
+        if manifest.get("format") != FORMAT:
+            message = (
+                f"{folder}: rings of format {manifest.get('format')}, this version reads {FORMAT};"
+                " make them again with `ringwatch rings`"
+            )
+            raise RingsError(message)
+        return cls(
+            id=manifest["id"],
+            manifest=manifest,
+            table=pl.read_parquet(folder / "rings.parquet"),
+            members=pl.read_parquet(folder / "members.parquet"),
+            explanations=_Stored(folder),
+        )
+
+
+class _Stored:
+    """Packed explanations in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ends = np.load(folder / "explanations.npy", allow_pickle=False)
+        self._path = folder / "explanations.bin"
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, row: int) -> bytes:
+        with self._path.open("rb") as stream:
+            stream.seek(int(self._ends[row]))
+            return stream.read(int(self._ends[row + 1] - self._ends[row]))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self[row] for row in range(len(self)))
+
+
+def pack(explanation: dict[str, Any]) -> bytes:
+    """Pack an explanation for storage.
+
+    Args:
+        explanation: What JSON can hold.
+
+    Returns:
+        Its bytes.
+    """
+    return zlib.compress(json.dumps(explanation, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+
+
+def unpack(packed: bytes) -> dict[str, Any]:
+    """The opposite of `pack`.
+
+    Args:
+        packed: Its bytes.
+
+    Returns:
+        The explanation.
+    """
+    return dict(json.loads(zlib.decompress(packed)))

@@ -1,0 +1,200 @@
+"""Plain words for a ring, made from its evidence alone: no claim without a piece of evidence behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rings.wording import article, counted, listed, noun, number, small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rings.evidence import Evidence
+
+_SIGN_UPS = frozenset({"signup", "sign_up", "sign-up", "registration", "register", "registered"})
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A claim.
+
+    Attributes:
+        text: In plain words, without a full stop.
+        evidence: Ids of the pieces of evidence that it was made from; never empty.
+    """
+
+    text: str
+    evidence: tuple[str, ...]
+
+
+def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list[Sentence]:
+    """Say what the evidence of a ring shows.
+
+    Args:
+        pieces: The evidence, the most telling first.
+        account_kind: What accounts are called.
+
+    Returns:
+        The sentences; the first names the ring and what holds it together.
+    """
+    by_type: dict[str, list[Evidence]] = {}
+    for piece in pieces:
+        by_type.setdefault(piece["type"], []).append(piece)
+    group = by_type["group"][0]
+    burst = by_type.get("burst", [None])[0]
+    said: list[Sentence] = []
+    shared = [piece for piece in pieces if piece["type"] in ("identifiers", "counterpart")]
+    first = shared[0] if shared else None
+    subject = counted(group["accounts"], account_kind)
+    if first is not None and first["type"] == "identifiers" and first["accounts"] == group["accounts"]:
+        text, proofs = f"{subject} on {_things(first)}", [first["id"], group["id"]]
+        if burst is not None and burst["accounts"] == group["accounts"]:
+            text += f"{',' if not first['others'] else ', all'} {_appeared(burst)} within {_span(burst)}"
+            proofs.insert(1, burst["id"])
+            burst = None
+        said.append(Sentence(text, tuple(proofs)))
+        shared = shared[1:]
+    elif first is None and burst is not None and burst["accounts"] == group["accounts"]:
+        said.append(
+            Sentence(f"{subject}, all {_appeared(burst)} within {_span(burst)}", (burst["id"], group["id"]))
+        )
+        burst = None
+    else:
+        said.append(Sentence(subject, (group["id"],)))
+    said += [_shared(piece, first_of=piece is first) for piece in shared[:2]]
+    if burst is not None:
+        who = "all" if burst["accounts"] == burst["of"] else f"{number(burst['accounts'])} of them"
+        said.append(Sentence(f"{who} {_appeared(burst)} within {_span(burst)}", (burst["id"],)))
+    said += [_interactions(piece) for piece in by_type.get("interactions", [])[:1]]
+    for kind, say in _LATER.items():
+        if kind in by_type:
+            said.append(say(by_type[kind][0]))
+    return said
+
+
+def headline(said: Sequence[Sentence], pieces: Sequence[Evidence]) -> str:
+    """The words of a ring in a list.
+
+    Args:
+        said: Its sentences.
+        pieces: Its evidence.
+
+    Returns:
+        What holds the ring together, when it appeared and how near it is to known bad accounts.
+    """
+    kinds = {piece["id"]: piece["type"] for piece in pieces}
+    left_out = (
+        {"synchrony"} if any(piece["type"] in ("identifiers", "counterpart") for piece in pieces) else set()
+    )
+    chance = next(piece for piece in pieces if piece["type"] == "chance")
+    if chance["q_value"] < _SIGNIFICANT:
+        left_out.add("chance")
+    kept = [sentence.text for sentence in said if kinds[sentence.evidence[0]] not in left_out]
+    return "; ".join(kept)
+
+
+def _things(piece: Evidence) -> str:
+    """Identifiers that a ring is on, and who else is."""
+    count = piece["n_entities"]
+    things = f"one {noun(piece['kind'])}" if count == 1 else counted(count, piece["kind"])
+    if not piece["others"]:
+        return f"{things} that nobody else used"
+    others = counted(piece["others"], "account").replace(" account", " other account")
+    return f"{things} that {others} used too"
+
+
+def _appeared(burst: Evidence) -> str:
+    return "signed up" if burst["event"].lower() in _SIGN_UPS else "first seen"
+
+
+def _span(burst: Evidence) -> str:
+    amount, unit = burst["span"]
+    return f"{number(amount)} {unit}"
+
+
+def _shared(piece: Evidence, *, first_of: bool) -> Sentence:
+    who = "all" if piece["accounts"] == piece["of"] else number(piece["accounts"])
+    if who != "all" and not first_of:
+        who = f"{who} of them"
+    if piece["type"] == "identifiers":
+        return Sentence(f"{who} on {_things(piece)}", (piece["id"],))
+    name = f"{noun(piece['kind'])} {piece['shown']}"
+    if piece["member"]:
+        name += ", a member"
+    text = f"{who} {_how(piece)} {name}"
+    if piece["users"] > piece["accounts"]:
+        text += f", which touches {counted(piece['users'], 'account')} in all"
+    else:
+        text += ", which touches nobody else" if not piece["member"] else ""
+    return Sentence(text, (piece["id"],))
+
+
+def _how(piece: Evidence) -> str:
+    """What accounts did with a counterpart: the way that most of them took."""
+    most = piece["ways"][0]
+    names = [
+        way["relation"]
+        for way in piece["ways"]
+        if way["way"] == most["way"] and way["accounts"] == most["accounts"]
+    ]
+    what = noun(listed(sorted(names)))
+    if most["accounts"] < piece["accounts"]:
+        return f"dealt ({what}, among others) with"
+    if most["way"] == "received":
+        return f"received {what} from"
+    if most["way"] == "sent":
+        return f"sent {what} to"
+    return f"share {what} with"
+
+
+def _interactions(piece: Evidence) -> Sentence:
+    text = (
+        f"{number(piece['accounts'])} of them dealt with each other ({noun(piece['relation'])}, "
+        f"{number(piece['pairs'])} {'pair' if piece['pairs'] == 1 else 'pairs'})"
+    )
+    return Sentence(text, (piece["id"],))
+
+
+def _known_bad(piece: Evidence) -> Sentence:
+    if piece["accounts"] == piece["of"]:
+        return Sentence(f"all {number(piece['accounts'])} are confirmed bad", (piece["id"],))
+    verb = "is" if piece["accounts"] == 1 else "are"
+    return Sentence(f"{small(piece['accounts'])} of them {verb} confirmed bad", (piece["id"],))
+
+
+def _nearest_bad(piece: Evidence) -> Sentence:
+    between = [noun(node["kind"]) for node in piece["path"][1:-1]]
+    if not between:
+        text = "a confirmed bad account dealt with one of them directly"
+    elif len(between) == 1:
+        text = f"the nearest confirmed bad account is one {between[0]} away"
+    else:
+        through = listed([article(word) for word in between])
+        text = f"the nearest confirmed bad account is {small(piece['steps'])} steps away, through {through}"
+    return Sentence(text, (piece["id"],))
+
+
+def _synchrony(piece: Evidence) -> Sentence:
+    who = "all" if piece["accounts"] == piece["of"] else f"{number(piece['accounts'])} of them"
+    pairs = "1 pair" if piece["pairs"] == 1 else f"{number(piece['pairs'])} pairs"
+    return Sentence(f"{who} appeared side by side and behave alike ({pairs})", (piece["id"],))
+
+
+def _chance(piece: Evidence) -> Sentence:
+    if piece["q_value"] >= _SIGNIFICANT:
+        return Sentence("chance alone could have made it", (piece["id"],))
+    if piece["one_in"] >= 1_000_000:
+        return Sentence("chance makes fewer than one group in 1,000,000 this tight", (piece["id"],))
+    return Sentence(f"chance makes one group in {number(piece['one_in'])} this tight", (piece["id"],))
+
+
+_LATER: dict[str, Callable[[dict[str, Any]], Sentence]] = {
+    "synchrony": _synchrony,
+    "known_bad": _known_bad,
+    "nearest_bad": _nearest_bad,
+    "chance": _chance,
+}
+
+__all__ = ["Sentence", "headline", "sentences"]
