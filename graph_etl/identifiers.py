@@ -8,7 +8,6 @@ declared public keep the normalised value itself.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 from dataclasses import dataclass, field
@@ -98,14 +97,14 @@ class Hasher:
             problem = "is not set"
             raise HashKeyError(problem)
         message = f"{kind}\0{normalised}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self.secret, message, hashlib.sha256)[:_KEY_BYTES].hex()
+        return hmac.digest(self.secret, message, "sha256")[:_KEY_BYTES].hex()
 
     @property
     def fingerprint(self) -> str:
         """What tells one secret from another without telling the secret; ``none`` without one."""
         if self.secret is None:
             return "none"
-        return hmac.digest(self.secret, b"\0fingerprint", hashlib.sha256)[:8].hex()
+        return hmac.digest(self.secret, b"\0fingerprint", "sha256")[:8].hex()
 
 
 class KeyColumns(NamedTuple):
