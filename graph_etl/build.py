@@ -176,7 +176,8 @@ def _prune(staging: Path, parts: Sequence[Part]) -> None:
     used = {part.folder.name for part in parts}
     for folder in staging.iterdir():
         if folder.is_dir() and folder.name not in used:
-            shutil.rmtree(folder)
+            # Renamed first: killed in the middle, this leaves nothing that looks like a whole part.
+            shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")))
 
 
 def _identity(assembled: Assembled) -> str:

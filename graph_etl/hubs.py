@@ -149,8 +149,8 @@ def _judge(
 def _reason(found: _Finding, kind: str) -> str:
     reason = (
         f"{found.accounts:,} of {found.of_accounts:,} accounts touch it, while of the {kind} nodes that"
-        f" several accounts touch 99 % have at most {found.usual:,}; two unrelated ones this common would share"
-        f" {found.accounts**2 / found.of_accounts:,.0f} by chance"
+        f" several accounts touch 99 % have at most {found.usual:,}; two unrelated ones this common"
+        f" would share {found.accounts**2 / found.of_accounts:,.0f} by chance"
     )
     if found.spread is None:
         return reason

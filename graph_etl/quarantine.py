@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 ROW_REASONS = {
     "account_missing": "no account id in the row",
     "account_unreadable": "the account id could not be read",
-    "account_unknown": "the account is in none of the sources that list accounts",
+    "account_unknown": "no source of accounts has it or, for verdicts and groups, no row of the graph",
     "amount_unreadable": "the amount or count is no number",
     "endpoint_missing": "one end of the interaction is empty",
     "endpoint_unreadable": "one end of the interaction could not be read as its kind",
     "event_id_conflict": "the same event id came earlier with other content",
-    "fold_missing": "no fold in the row",
     "known_at_unreadable": "the time at which the row became known could not be read",
     "line_unreadable": "the line could not be parsed",
     "time_missing": "no time in the row",

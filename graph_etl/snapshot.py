@@ -20,6 +20,8 @@ from graph_etl.errors import RingwatchError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from graph_etl.spec import Spec
+
 NO_TIME = -(2**63)
 """The time of something whose time nobody told, in milliseconds."""
 
@@ -378,6 +380,13 @@ class Snapshot:
         known = ", ".join(relation.name for relation in self.relations)
         message = f"{self.path}: no relation {name!r}; there are: {known}"
         raise SnapshotError(message)
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec that the snapshot was built with, for naming what a request brings."""
+        from graph_etl.spec import Spec
+
+        return Spec.model_validate(self.manifest["spec"])
 
     @property
     def end_horizon(self) -> int:

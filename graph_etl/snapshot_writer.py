@@ -262,5 +262,5 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
         ],
         "event_types": list(tables.event_types),
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest

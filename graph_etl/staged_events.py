@@ -256,9 +256,9 @@ def _attribute_words(values: pl.Series) -> NDArray[np.uint64]:
 def _identities(
     plan: EventPlan, rows: pl.DataFrame, type_names: NDArray[np.uint64], content: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
-    """An event's id within its type; without one, its content and how often the file had it before."""
-    tag = np.full(len(rows), 2 if plan.lists_accounts else 1, np.int64)
-    identity = row_names([tag, content, occurrence_numbers(content)], len(rows))
+    """An event's id within its type; else its source, its content and how often the file had it before."""
+    source = np.broadcast_to(node_hashes("source", [f"{plan.source}:{plan.lists_accounts}"]), (len(rows), 2))
+    identity = row_names([source, content, occurrence_numbers(content)], len(rows))
     if plan.event_id is None:
         return identity
     ids = trimmed(rows[plan.event_id])
