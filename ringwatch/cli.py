@@ -7,13 +7,16 @@ Exit codes: 0 done, 1 an unexpected error, 2 bad input or usage, 130 stopped fro
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated, Final
 
-import click
 import typer
+from typer.exceptions import TyperException
 
-from ringwatch.commands import ask, make, models, show, tables
+from ringwatch.commands import COMMANDS
 
-EXIT_UNEXPECTED, EXIT_BAD_INPUT, EXIT_STOPPED = 1, 2, 130
+EXIT_UNEXPECTED: Final = 1
+EXIT_BAD_INPUT: Final = 2
+EXIT_STOPPED: Final = 130
 
 app = typer.Typer(
     name="ringwatch",
@@ -23,20 +26,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-debug_wanted = False
 
 
 @app.callback()
 def _common(
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Finds rings of accounts that act together, scores every account and says why."""
-    global debug_wanted
-    debug_wanted = debug
+    """Find rings of accounts that act together, score every account and say why."""
+    context.obj = debug
 
 
-for module in (make, models, tables, show, ask):
-    module.register(app)
+for _add in COMMANDS:
+    _add(app)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -48,36 +50,36 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 1 after an unexpected error, 2 after bad input, 130 when stopped from the keyboard.
     """
-    global debug_wanted
-    debug_wanted = False
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(args=None if arguments is None else list(arguments), prog_name="ringwatch", standalone_mode=False)
-    except click.ClickException as error:
+        code = app(args=words, prog_name="ringwatch", standalone_mode=False)
+    except TyperException as error:
         error.show()
         return EXIT_BAD_INPUT
-    except (KeyboardInterrupt, click.Abort):
-        print_error("stopped; what was finished is kept and the same command goes on from there")
+    except (KeyboardInterrupt, typer.Abort):
+        _print_error("stopped; what was finished is kept, the same command goes on from there")
         return EXIT_STOPPED
+    except BrokenPipeError:
+        return 0
     except Exception as error:
-        return _explain(error)
+        return _explain(error, debug="--debug" in words)
     return code if isinstance(code, int) else 0
 
 
-def _explain(error: Exception) -> int:
-    """Print one line about `error` and return the exit code that it deserves."""
+def _explain(error: Exception, *, debug: bool) -> int:
+    """Print one line about `error`, with `debug` also where it arose; return its exit code."""
     from graph_etl.errors import RingwatchError
 
-    if debug_wanted:
+    if debug:
         traceback.print_exception(error)
     if isinstance(error, RingwatchError):
-        print_error(str(error))
+        _print_error(str(error))
         return EXIT_BAD_INPUT
-    print_error(f"unexpected {type(error).__name__}: {error}. `ringwatch --debug …` shows where.")
+    _print_error(f"unexpected {type(error).__name__}: {error} (`ringwatch --debug ...` shows where)")
     return EXIT_UNEXPECTED
 
 
-def print_error(message: str) -> None:
-    """Write one line to stderr."""
+def _print_error(message: str) -> None:
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
 
 

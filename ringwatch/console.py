@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 MACHINE_WIDTH = 160
@@ -85,7 +92,9 @@ class Screen:
         self.say()
         self.say(text, style="bold")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None
+    ) -> None:
         """Print rows below their columns; numbers stand to the right."""
         if self.as_json:
             return
@@ -128,25 +137,32 @@ class Screen:
             disable=not self._err.is_terminal,
         )
         with bar:
-            yield Steps(bar)
+            yield Steps(bar, self._err)
 
 
 class Steps:
-    """Progress of a long command: one bar a step, called by the libraries.
+    """Progress of a long command, as the libraries tell it: the step, how much of it is done, of how much.
 
-    Calling it as `steps(step, done, total)` moves the bar named `step`; `done` and `total` may be left out
-    for steps whose length nobody knows.
+    A person at a terminal sees one moving bar; a log gets one line for each step.
+
+    Args:
+        bar: The bar.
+        console: Where lines go if no bar is shown.
     """
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress, console: Console) -> None:
         self._bar = bar
-        self._tasks: dict[str, Any] = {}
+        self._console = console
+        self._task = bar.add_task("", total=None)
+        self._step = ""
 
-    def __call__(self, step: str, done: float | None = None, total: float | None = None, **_: Any) -> None:
-        """Move the bar named `step` to `done` of `total`."""
-        if step not in self._tasks:
-            self._tasks[step] = self._bar.add_task(step, total=total)
-        self._bar.update(self._tasks[step], completed=done, total=total)
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Show that `done` of `total` units of `step` are done."""
+        if step != self._step:
+            self._step = step
+            if self._bar.disable:
+                self._console.print(f"... {step}", markup=False, style="dim")
+        self._bar.update(self._task, description=step, completed=done, total=max(total, 1))
 
 
 def _cell(value: Any) -> str:

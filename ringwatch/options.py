@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from ringwatch.console import Screen
-from ringwatch.settings import settings
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -15,7 +14,7 @@ WorkspaceOption = Annotated[
         "--workspace",
         "-w",
         metavar="DIR",
-        help="Folder that holds snapshots, bundles and rings  [env: RINGWATCH_WORKSPACE; default: .ringwatch]",
+        help="Folder of snapshots, bundles and rings  [env: RINGWATCH_WORKSPACE; default: .ringwatch]",
         show_default=False,
     ),
 ]
@@ -28,7 +27,9 @@ SeedOption = Annotated[
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object (docs/cli.md) instead of text.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object (docs/cli.md) instead of text.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,20 @@ class Options:
     @classmethod
     def of(cls, workspace: Path | None, seed: int | None, as_json: bool) -> "Options":
         """Fill what was not given on the command line from the settings."""
+        from ringwatch.settings import settings
+
         defaults = settings()
         return cls(
             workspace=defaults.workspace if workspace is None else workspace,
             seed=defaults.seed if seed is None else seed,
             screen=Screen(as_json=as_json),
         )
+
+    def next_command(self, command: str, arguments: str = "") -> str:
+        """Return the words that run `command` on the same workspace."""
+        from ringwatch.settings import DEFAULT_WORKSPACE
+
+        words = ["ringwatch", command, *([arguments] if arguments else [])]
+        if self.workspace != DEFAULT_WORKSPACE:
+            words.append(f"--workspace {self.workspace}")
+        return " ".join(words)

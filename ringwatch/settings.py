@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-HASH_KEY_VARIABLE: Final = "RINGWATCH_HASH_KEY"
+DEFAULT_WORKSPACE: Final = Path(".ringwatch")
 
 DEMO_HASH_KEY: Final = "ringwatch-demo-key-for-simulated-data"
 """Hashes the identifiers of the demo, whose players are simulated; never a default for other data."""
@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RINGWATCH_", frozen=True, extra="ignore")
 
-    workspace: Path = Path(".ringwatch")
+    workspace: Path = DEFAULT_WORKSPACE
     seed: int = 0
     hash_key: SecretStr | None = None
 

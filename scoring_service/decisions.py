@@ -14,7 +14,12 @@ from scoring_service.risk.moments import RETROSPECTIVE
 
 
 def decisions(
-    snapshot: Snapshot, bundle: Bundle, rings: RingsRun | None = None, *, policy: Policy | None = None
+    snapshot: Snapshot,
+    bundle: Bundle,
+    rings: RingsRun | None = None,
+    *,
+    policy: Policy | None = None,
+    scores: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Decide on every account at the snapshot's end, as `GET /v1/accounts/{id}` would.
 
@@ -23,6 +28,8 @@ def decisions(
         bundle: A bundle with the scores of its accounts.
         rings: A rings run on the same snapshot; None if there is none.
         policy: The policy; the one that comes with the package when None.
+        scores: Columns `account_id`, `score` and `percentile`; those that the bundle holds when None. A bundle
+            that was trained on an earlier snapshot holds none for later accounts.
 
     Returns:
         One row an account in the snapshot's order: `account` (its id as stored), `score`, `percentile` (0 to
@@ -30,7 +37,7 @@ def decisions(
     """
     accounts = AccountRepository(snapshot)
     repository = None if rings is None else RingRepository(rings, snapshot.n_accounts)
-    score, percentile = score_columns(snapshot, bundle.scores)
+    score, percentile = score_columns(snapshot, bundle.scores if scores is None else scores)
     levels, chosen = decide_all(
         load_policy() if policy is None else policy,
         RETROSPECTIVE,

@@ -1,0 +1,36 @@
+"""The commands, one module each; every module adds what it offers to the application."""
+
+__all__ = ["COMMANDS"]
+
+from collections.abc import Callable
+from typing import Final
+
+import typer
+
+from ringwatch.commands import (
+    build,
+    bundle,
+    demo,
+    evaluate,
+    explain,
+    export,
+    hash_identifier,
+    rings,
+    serve,
+    simulate,
+    train,
+)
+
+COMMANDS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
+    build.add_to,
+    train.add_to,
+    rings.add_to,
+    serve.add_to,
+    bundle.add_to,
+    export.add_to,
+    evaluate.add_to,
+    explain.add_to,
+    hash_identifier.add_to,
+    simulate.add_to,
+    demo.add_to,
+)

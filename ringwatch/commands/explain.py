@@ -1,0 +1,163 @@
+"""`ringwatch explain`: why an account scored so, or why a ring is one."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ringwatch.console import Outcome
+from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from graph_etl import Snapshot, Workspace
+    from rings import RingsRun
+
+MOST_MEMBERS = 20
+MOST_EVIDENCE = 10
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("explain")(_explain)
+
+
+def _explain(
+    what: Annotated[str, typer.Argument(metavar="ACCOUNT|RING", help="An account's id, or a ring's.")],
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Reasons to give.")] = 5,
+    workspace: WorkspaceOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain an account's score or a ring; a ring's id wins where both have it."""
+    from graph_etl import Workspace, WorkspaceError
+    from ringwatch.tables import open_rings
+
+    options = Options.of(workspace, seed, as_json)
+    place = Workspace(options.workspace)
+    snapshot = place.open_snapshot()
+    run = open_rings(place, snapshot)
+    if run is not None and what in set(run.table["ring"]):
+        explain_ring(options, run, what)
+        return
+    account = snapshot.account_index(what)
+    if account is None:
+        message = (
+            f"{what!r} is neither an account of snapshot {snapshot.id} nor a ring of the current run; "
+            "`ringwatch rings` lists rings, `ringwatch export scores FILE` all accounts"
+        )
+        raise WorkspaceError(message)
+    explain_account(options, place, snapshot, run, account, top=top)
+
+
+def explain_ring(options: Options, run: "RingsRun", ring: str) -> None:
+    """Show a ring in words with its evidence and members.
+
+    Args:
+        options: The common options.
+        run: The rings run.
+        ring: The ring's id.
+    """
+    import polars as pl
+
+    row = run.table.filter(pl.col("ring") == ring).row(0, named=True)
+    detail = run.explain(ring)
+    screen = options.screen
+    screen.heading(f"Ring {ring}: rank {row['rank']}, score {row['score']:.3f}, {row['size']} accounts")
+    for sentence in detail["sentences"]:
+        screen.say(f"  {sentence['text']}  [{', '.join(sentence['evidence'])}]")
+    screen.heading("Evidence, the most telling first")
+    for item in detail["evidence"][:MOST_EVIDENCE]:
+        screen.say(f"  {_in_words(item)}")
+    members = run.members.filter(pl.col("ring") == ring).sort("weight", descending=True)
+    screen.heading("Members")
+    screen.table(
+        ["account", "role", "weight"],
+        members.head(MOST_MEMBERS).select("account_id", "role", "weight").rows(),
+    )
+    if len(members) > MOST_MEMBERS:
+        screen.say(f"and {len(members) - MOST_MEMBERS} more (`--json` lists all)")
+    screen.finish(
+        Outcome(
+            "explain",
+            options.workspace,
+            {"kind": "ring", "ring": ring, "row": row, "detail": detail, "members": members.to_dicts()},
+            next_command=options.next_command("explain", str(members["account_id"][0])),
+        )
+    )
+
+
+def explain_account(
+    options: Options,
+    place: "Workspace",
+    snapshot: "Snapshot",
+    run: "RingsRun | None",
+    account: int,
+    *,
+    top: int = 5,
+) -> None:
+    """Show an account's score with its reasons.
+
+    Args:
+        options: The common options.
+        place: The workspace.
+        snapshot: Its snapshot.
+        run: Its rings; None without.
+        account: Index of the account.
+        top: Reasons to give.
+    """
+    from dataclasses import asdict
+
+    import numpy as np
+
+    import gnn
+    from features import Queries
+    from graph_etl import WorkspaceError
+
+    version = place.current()["bundle"]
+    if version is None:
+        message = f"{place.path}: no bundle to explain scores with; make one with `ringwatch train`"
+        raise WorkspaceError(message)
+    scorer = gnn.Scorer(snapshot, gnn.Bundle.open(place.path_of("bundle", version)))
+    queries = Queries.for_accounts(snapshot, np.array([account]), "retrospective")
+    result = scorer.score(queries, "retrospective")
+    reasons = gnn.reasons(scorer, queries, result, top=top)
+    account_id = snapshot.account_ids[account]
+    score, percentile = float(result.score[0]), float(result.percentile[0])
+    member = None if run is None else run.ring_of(account)
+    screen = options.screen
+    doubt = "" if scorer.bundle.calibrated else " (uncalibrated: it ranks, it is no probability)"
+    screen.heading(
+        f"Account {account_id}: score {score:.3f}, above {percentile:.1f} % of all accounts{doubt}"
+    )
+    if member is not None:
+        screen.say(f"{member[1]} of ring {member[0]}")
+    show_reasons(screen, reasons)
+    detail: dict[str, Any] = {
+        "kind": "account",
+        "account": account_id,
+        "score": score,
+        "percentile": percentile,
+        "calibrated": scorer.bundle.calibrated,
+        "bundle": version,
+        "ring": None if member is None else {"ring": member[0], "role": member[1]},
+        "reasons": [asdict(reason) for reason in reasons],
+    }
+    follow = None if member is None else options.next_command("explain", member[0])
+    screen.finish(Outcome("explain", options.workspace, detail, next_command=follow))
+
+
+def show_reasons(screen: Any, reasons: Any) -> None:
+    """Show reasons, one a line, the weightiest first."""
+    if not reasons:
+        screen.say("  nothing raises its score")
+    for reason in reasons:
+        screen.say(f"  {reason.impact:+.3f}  {reason.code}  {reason.message}")
+
+
+def _in_words(item: dict[str, Any]) -> str:
+    """Return one line of evidence: its id, type, weight and counts."""
+    counts = [
+        f"{key.replace('_', ' ')} {value}"
+        for key, value in item.items()
+        if key not in {"id", "type", "weight"} and isinstance(value, (str, int, float))
+    ]
+    return f"[{item['id']}] {item['type']} ({item['weight']:.3f}): {', '.join(counts)}"
