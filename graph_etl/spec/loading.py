@@ -92,7 +92,7 @@ def _place(error: ErrorDetails) -> tuple[Place, bool]:
         return (*place, context["key"]), True
     if error["type"] == "missing":
         return place[:-1], False
-    return place, "[key]" in error["loc"]
+    return place, "[key]" in error["loc"] or error["input"] is None
 
 
 def _problem(error: ErrorDetails, place: Place) -> str:
@@ -103,7 +103,7 @@ def _problem(error: ErrorDetails, place: Place) -> str:
     if "place" in context:
         return str(context["text"])
     if "text" in context:
-        return f"{spoken(tuple(error['loc'])) or 'the spec'}: {context['text']}"
+        return f"{where}: {context['text']}"
     if kind == "missing":
         inside = spoken(tuple(error["loc"][:-1])) or "the spec"
         return f"'{error['loc'][-1]}' is missing in {inside}; add it"
@@ -122,7 +122,7 @@ def _problem(error: ErrorDetails, place: Place) -> str:
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         message = "expected keys with values"
     if kind == "tuple_type":
-        message = "expected a list"
+        message = "expected a value or a list of them"
     if kind == "string_type":
         message = "expected text"
     return f"{where}: {message}" + ("" if "got " in message else f", got {_shown(error['input'])}")

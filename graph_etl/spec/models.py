@@ -124,9 +124,14 @@ class Spec(SpecPart):
                 reject(text, place=place, where=_spoken(place), source=source, advice=advice)
         for place, kind in self._kinds_used():
             if kind not in self.kinds:
-                advice = suggestion(kind, [*self.kinds], "declared kinds")
+                ends = [ACCOUNT] if "from" in place or "to" in place else []
+                advice = suggestion(kind, [*ends, *self.kinds], "declared kinds")
                 text = "{where} uses kind '{kind}', which `kinds` does not declare; {advice}"
                 reject(text, place=place, where=_spoken(place), kind=kind, advice=advice)
+        for at, event in enumerate(self.events):
+            if event.identifiers and not event.from_.account:
+                text = "identifiers belong to the account in `from`, which names a {kind}"
+                reject(text, place=("events", at, "identifiers"), kind=event.from_.kind)
         self._check_attributes()
         if not self.moments:
             moments = (SIGNUP, RETROSPECTIVE) if self.timed else (RETROSPECTIVE,)

@@ -314,9 +314,6 @@ class EventMapping(SpecPart):
     def _says_something(self) -> EventMapping:
         if self.to is None and not self.identifiers:
             reject("says nothing: add `to`, or `identifiers` of the account in `from`")
-        if self.identifiers and not self.from_.account:
-            text = "identifiers belong to the account in `from`, which names a {kind}"
-            reject(text, key="identifiers", kind=self.from_.kind)
         if self.amount is not None and self.count is not None:
             reject("an event has an amount or a count, not both", key="count")
         return self
