@@ -12,6 +12,7 @@ from features import view_of
 from graph_etl import NO_TIME
 from rings.contacts import Contacts, contacts, identifier_groups, inner_interactions, named_nodes
 from rings.kernel import SYNCHRONY
+from rings.links import derived_kinds
 from rings.wording import shown_key, span
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ def _identifiers(grounds: Grounds) -> list[Evidence]:
         (ring, node): users
         for ring, node, users in grounds.contacts.shared.select("ring", "node", "users").iter_rows()
     }
+    derived = derived_kinds(grounds.snapshot)
     pieces: list[Evidence] = []
     for ring, side, accounts, nodes, surprise in identifier_groups(grounds.contacts).iter_rows():
         outside: set[int] = set()
@@ -208,6 +210,8 @@ def _identifiers(grounds: Grounds) -> list[Evidence]:
                 "weight": float(surprise),
                 "relation": view.sides[side].name,
                 "kind": entities[0]["kind"],
+                "kind_order": int(grounds.snapshot.node_kind[nodes[0]]),
+                "derived": int(grounds.snapshot.node_kind[nodes[0]]) in derived,
                 "accounts": len(accounts),
                 "of": len(grounds.accounts[ring]),
                 "n_entities": len(nodes),

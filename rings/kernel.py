@@ -49,22 +49,30 @@ class Strengths(NamedTuple):
     """The constants of a link's weight, as `rings.LinkConfig` gives them.
 
     Attributes:
-        closeness_ms: Time in which closeness falls to 1/e.
-        apart: Closeness of accounts that appeared at quite different times.
+        seen_ms: Time in which the closeness of two first appearances falls to 1/e.
+        seen_apart: Closeness of accounts that appeared at quite different times.
+        met_ms: Time in which the closeness of two arrivals at a shared node falls to 1/e.
+        met_apart: Closeness of accounts that came to a shared node at quite different times.
         alike_power: Power of the similarity in a link's weight.
         direct: Strength of a direct interaction between accounts that deal with nobody else.
         synchrony: Greatest weight of a link from synchrony alone.
         synchrony_ms: Time in which synchrony falls to 1/e.
         least: Links below this weight are dropped.
+        node_kind: ``int16[N]``, the kind of each node.
+        kind: ``float64[K]``, how much sharing a node of each kind counts.
     """
 
-    closeness_ms: float
-    apart: float
+    seen_ms: float
+    seen_apart: float
+    met_ms: float
+    met_apart: float
     alike_power: float
     direct: float
     synchrony: float
     synchrony_ms: float
     least: float
+    node_kind: Any
+    kind: Any
 
 
 class Partners(NamedTuple):
@@ -116,11 +124,11 @@ def gap_between(first_ms: int, second_ms: int) -> int:
 
 
 @_compiled
-def closeness(gap_ms: int, strengths: Strengths) -> Any:
-    """How close two first appearances are: 1 together, ``apart`` at quite different times or unknown."""
+def closeness(gap_ms: int, scale_ms: float, apart: float) -> Any:
+    """How close two times are: 1 together, ``apart`` at quite different times, 1 where one is not known."""
     if gap_ms < 0:
         return 1.0
-    return strengths.apart + (1.0 - strengths.apart) * np.exp(-gap_ms / strengths.closeness_ms)
+    return apart + (1.0 - apart) * np.exp(-gap_ms / scale_ms)
 
 
 @_compiled
@@ -177,9 +185,22 @@ def _touched(
 
 @_compiled
 def _users_around(
-    graph: Graph, node: int, horizon: int, arrived: int, account: int, first_seen_ms: int, out: Any
+    graph: Graph,
+    node: int,
+    horizon: int,
+    arrived: int,
+    arrived_ms: int,
+    account: int,
+    first_seen_ms: int,
+    strengths: Strengths,
+    out: Any,
+    close: Any,
 ) -> int:
-    """Accounts on a node: all if few, else those around the own arrival that appeared closest in time."""
+    """Accounts on a node, with the closeness of their arrival there to the own one.
+
+    All of them if they are few, else the closest of those around the own arrival. Where an arrival has no
+    time, the first appearances of the accounts are compared.
+    """
     row = 2 * graph.n_sides
     start, stop = visible_pairs(graph, row, node, horizon)
     if start == stop:
@@ -194,23 +215,30 @@ def _users_around(
         high = min(stop, low + USERS_READ)
         low = max(start, high - USERS_READ)
     count = 0
-    gaps = np.empty(high - low, np.int64)
+    closes = np.empty(high - low, np.float64)
     read = np.empty(high - low, np.int32)
     for index in range(low, high):
         other = graph.node_account[members[index]]
         if other < 0 or other == account:
             continue
         read[count] = other
-        gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
-        gaps[count] = gap_ms if gap_ms >= 0 else abs(positions[index] - arrived)
+        gap_ms = gap_between(arrived_ms, graph.time_ms[positions[index]])
+        if gap_ms >= 0:
+            closes[count] = closeness(gap_ms, strengths.met_ms, strengths.met_apart)
+        else:
+            gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
+            closes[count] = closeness(gap_ms, strengths.seen_ms, strengths.seen_apart)
         count += 1
     if count <= USERS_LINKED:
         for index in range(count):
             out[index] = read[index]
+            close[index] = closes[index]
         return count
-    order = np.argsort(gaps[:count], kind="mergesort")
+    # Without times all are equally close, and the sort keeps the order of arrival.
+    order = np.argsort(-closes[:count], kind="mergesort")
     for index in range(USERS_LINKED):
         out[index] = read[order[index]]
+        close[index] = closes[order[index]]
     return USERS_LINKED
 
 
@@ -301,19 +329,30 @@ def partners_of(
     # Shared nodes, the rarest first.
     order = np.argsort(users[:n_nodes], kind="mergesort")
     around = np.empty(USERS_LINKED, np.int32)
+    close = np.empty(USERS_LINKED, np.float64)
     for step in range(n_nodes):
         index = order[step]
         if users[index] < 2:
             continue
         if n_raw + USERS_LINKED > ENTRIES - 2 * BESIDE:
             break
-        n_users = _users_around(graph, nodes[index], horizon, arrived[index], account, first_seen_ms, around)
-        rare = rarity(users[index])
+        arrived_ms = graph.time_ms[arrived[index]] if arrived[index] < horizon else asked.time_ms[q]
+        n_users = _users_around(
+            graph,
+            nodes[index],
+            horizon,
+            arrived[index],
+            arrived_ms,
+            account,
+            first_seen_ms,
+            strengths,
+            around,
+            close,
+        )
+        rare = rarity(users[index]) * strengths.kind[strengths.node_kind[nodes[index]]]
         for which in range(n_users):
-            other = around[which]
-            gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
-            raw[n_raw] = other
-            strength[n_raw] = rare * closeness(gap_ms, strengths)
+            raw[n_raw] = around[which]
+            strength[n_raw] = rare * close[which]
             via[n_raw] = nodes[index]
             source[n_raw] = SHARED
             n_raw += 1

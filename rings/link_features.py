@@ -69,7 +69,7 @@ def link_features(
     out = np.empty((len(queries), FEATURE_WIDTH), np.float32)
     if len(queries) == 0:
         return out
-    strengths = (config or LinkConfig()).strengths()
+    strengths = (config or LinkConfig()).strengths(snapshot)
     asked, extras = asked_of(queries), extras_of(snapshot, queries)
     none = np.empty((0, 0), np.float32)
     if len(queries) < _FEW:

@@ -27,47 +27,75 @@ class LinkConfig(BaseModel):
 
     A link's weight is ``1 - (1 - tie * alike ** alike_power) * (1 - beside)`` where ``tie`` is
     ``1 - exp(-sum of rarity * closeness over shared nodes - direct)``, ``rarity`` of a node with ``u`` users
-    is ``1 / log2(u)``, ``closeness`` falls with the time between the first appearances, ``alike`` is
+    is ``1 / log2(u)``, ``closeness`` falls with the time between the accounts' arrivals at it, ``alike`` is
     `features.kernel.similarity` of the profiles, and ``beside`` is synchrony: how much more alike two
     accounts that appeared together are than their neighbours in time usually are.
 
     Attributes:
-        closeness_hours: Hours in which closeness falls to 1/e.
-        apart: Closeness of two accounts that appeared at quite different times.
+        seen_hours: Hours in which the closeness of two first appearances falls to 1/e; it counts where nobody
+            knows when accounts came to what they share.
+        seen_apart: Closeness of two accounts that appeared at quite different times.
+        met_hours: Hours in which the closeness of two arrivals at a shared node falls to 1/e.
+        met_apart: Closeness of two accounts that came to what they share at quite different times.
         alike_power: Power of the similarity in a link's weight; 0 ignores behaviour.
         direct: Strength of a direct interaction between two accounts that deal with nobody else.
         synchrony: Greatest weight that synchrony alone can give.
         synchrony_hours: Hours in which synchrony falls to 1/e.
         least_weight: Links below this weight are dropped.
+        derived: How much sharing something derived from an identifier (a subnet, an e-mail's domain) counts.
         most_links: Strongest links kept for each account; a link is kept if either end keeps it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    closeness_hours: float = Field(default=14 * 24.0, gt=0)
-    apart: float = Field(default=0.4, ge=0, le=1)
+    seen_hours: float = Field(default=14 * 24.0, gt=0)
+    seen_apart: float = Field(default=0.4, ge=0, le=1)
+    met_hours: float = Field(default=48.0, gt=0)
+    met_apart: float = Field(default=0.2, ge=0, le=1)
     alike_power: float = Field(default=0.5, ge=0)
     direct: float = Field(default=1.0, ge=0)
     synchrony: float = Field(default=0.2, ge=0, lt=1)
     synchrony_hours: float = Field(default=6.0, gt=0)
     least_weight: float = Field(default=0.03, ge=0, lt=1)
+    derived: float = Field(default=0.3, ge=0, le=1)
     most_links: int = Field(default=64, ge=1)
 
-    def strengths(self) -> Strengths:
+    def strengths(self, snapshot: Snapshot) -> Strengths:
         """The same as the compiled code takes it.
+
+        Args:
+            snapshot: Tells the kinds of nodes.
 
         Returns:
             The constants, times in milliseconds.
         """
+        derived = derived_kinds(snapshot)
         return Strengths(
-            self.closeness_hours * _HOUR_MS,
-            self.apart,
+            self.seen_hours * _HOUR_MS,
+            self.seen_apart,
+            self.met_hours * _HOUR_MS,
+            self.met_apart,
             self.alike_power,
             self.direct,
             self.synchrony,
             self.synchrony_hours * _HOUR_MS,
             self.least_weight,
+            np.asarray(snapshot.node_kind, np.int16),
+            np.array([self.derived if kind in derived else 1.0 for kind in range(len(snapshot.kinds))]),
         )
+
+
+def derived_kinds(snapshot: Snapshot) -> frozenset[int]:
+    """Kinds that are used like identifiers and are none: what is derived from one, so that it repeats it.
+
+    Args:
+        snapshot: The snapshot.
+
+    Returns:
+        Ordinals of kinds.
+    """
+    used = {kind for relation in snapshot.relations if relation.used for kind in relation.to_kinds}
+    return frozenset(kind for kind in used if not snapshot.kinds[kind].identifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +208,7 @@ def _gather(
     link_block(
         graph,
         table,
-        config.strengths(),
+        config.strengths(snapshot),
         asked_of(queries),
         extras_of(snapshot, queries),
         count,
@@ -196,4 +224,4 @@ def _gather(
     return key, weight[filled], source[filled], via[filled]
 
 
-__all__ = ["DIRECT", "SHARED", "SYNCHRONY", "LinkConfig", "Links", "links", "links_of_graph"]
+__all__ = ["DIRECT", "SHARED", "SYNCHRONY", "LinkConfig", "Links", "derived_kinds", "links", "links_of_graph"]

@@ -10,6 +10,7 @@ from numba import njit
 from features import graph_of
 from features.kernel import Graph, visible_pairs
 from features.view import PAIR_NBR, int32_array
+from rings.links import derived_kinds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 STEPS: Final = 4
 # Nodes visited for one ring, and neighbours read at each: bounds the work.
 _VISITED: Final = 4096
-_READ: Final = 64
+# What more accounts touch than this says little of who is behind one of them, hub or not.
+_READ: Final = 32
 
 
 @njit(cache=True, error_model="numpy")
@@ -29,6 +31,7 @@ def _search(
     horizon: int,
     members: Any,
     pointers: Any,
+    passable: Any,
     known_bad: Any,
     mark: Any,
     paths: Any,
@@ -59,10 +62,14 @@ def _search(
                 start, stop = visible_pairs(graph, row, node, horizon)
                 if start == stop:
                     continue
+                if graph.node_account[node] < 0 and stop - start > _READ:
+                    continue
                 neighbours = int32_array(graph.addresses[row, PAIR_NBR], stop)
                 for index in range(stop - 1, max(start, stop - _READ) - 1, -1):
                     other = neighbours[index]
-                    if mark[other] == ring or n_queue >= _VISITED or graph.hub_since[other] < horizon:
+                    if mark[other] == ring or n_queue >= _VISITED or not passable[other]:
+                        continue
+                    if graph.hub_since[other] < horizon:
                         continue
                     mark[other] = ring
                     queue[n_queue] = other
@@ -92,6 +99,8 @@ def nearest_bad(
 ) -> list[list[int]]:
     """Find the shortest way from each ring to an account outside it that is known to be bad.
 
+    Hubs, what many accounts touch, and what is only derived from identifiers lead nowhere.
+
     Args:
         snapshot: The snapshot.
         members: ``int[M]`` accounts of all rings, one ring after the other.
@@ -113,6 +122,7 @@ def nearest_bad(
             horizon,
             members.astype(np.int64),
             pointers.astype(np.int64),
+            ~np.isin(np.asarray(snapshot.node_kind), list(derived_kinds(snapshot))),
             known_bad,
             mark,
             paths,

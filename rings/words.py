@@ -45,10 +45,10 @@ def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list
     group = by_type["group"][0]
     burst = by_type.get("burst", [None])[0]
     said: list[Sentence] = []
-    shared = [piece for piece in pieces if piece["type"] in ("identifiers", "counterpart")]
+    shared = _telling([piece for piece in pieces if piece["type"] in ("identifiers", "counterpart")])
     first = shared[0] if shared else None
     subject = counted(group["accounts"], account_kind)
-    if first is not None and first["type"] == "identifiers" and first["accounts"] == group["accounts"]:
+    if first is not None and _holds_all(first):
         text, proofs = f"{subject} on {_things(first)}", [first["id"], group["id"]]
         if burst is not None and burst["accounts"] == group["accounts"]:
             text += f"{',' if not first['others'] else ', all'} {_appeared(burst)} within {_span(burst)}"
@@ -67,7 +67,12 @@ def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list
     if burst is not None:
         who = "all" if burst["accounts"] == burst["of"] else f"{number(burst['accounts'])} of them"
         said.append(Sentence(f"{who} {_appeared(burst)} within {_span(burst)}", (burst["id"],)))
-    said += [_interactions(piece) for piece in by_type.get("interactions", [])[:1]]
+    told = max((piece["accounts"] for piece in shared[:2] if piece.get("member")), default=0)
+    said += [
+        _interactions(piece)
+        for piece in by_type.get("interactions", [])[:1]
+        if piece["accounts"] > told + 1  # else it is the same star, told of already
+    ]
     for kind, say in _LATER.items():
         if kind in by_type:
             said.append(say(by_type[kind][0]))
@@ -84,15 +89,39 @@ def headline(said: Sequence[Sentence], pieces: Sequence[Evidence]) -> str:
     Returns:
         What holds the ring together, when it appeared and how near it is to known bad accounts.
     """
-    kinds = {piece["id"]: piece["type"] for piece in pieces}
-    left_out = (
-        {"synchrony"} if any(piece["type"] in ("identifiers", "counterpart") for piece in pieces) else set()
-    )
-    chance = next(piece for piece in pieces if piece["type"] == "chance")
-    if chance["q_value"] < _SIGNIFICANT:
-        left_out.add("chance")
-    kept = [sentence.text for sentence in said if kinds[sentence.evidence[0]] not in left_out]
-    return "; ".join(kept)
+    by_id = {piece["id"]: piece for piece in pieces}
+    shared = any(piece["type"] in ("identifiers", "counterpart") for piece in pieces)
+    return "; ".join(one.text for one in said if not _second_rank(by_id[one.evidence[0]], shared))
+
+
+def _second_rank(piece: Evidence, shared: bool) -> bool:
+    """Whether a list can do without what a piece of evidence says."""
+    if piece["type"] == "synchrony":
+        return shared
+    if piece["type"] == "chance":
+        return bool(piece["q_value"] < _SIGNIFICANT)
+    return bool(piece["type"] == "nearest_bad" and piece["steps"] > 2)
+
+
+def _holds_all(piece: Evidence) -> bool:
+    return bool(piece["type"] == "identifiers" and piece["accounts"] == piece["of"])
+
+
+def _telling(shared: list[Evidence]) -> list[Evidence]:
+    """What is shared, the most telling first: what holds all and nobody else used before what weighs more.
+
+    What is derived from an identifier is left out where the identifiers themselves are shared.
+    """
+    plain = [piece for piece in shared if not piece.get("derived")]
+    kept = [
+        piece
+        for piece in shared
+        if not piece.get("derived") or all(2 * other["accounts"] < piece["accounts"] for other in plain)
+    ]
+    alone = [piece for piece in kept if _holds_all(piece) and not piece["others"]]
+    # Few things for many accounts say more than many; else the kind that the spec names first.
+    alone.sort(key=lambda piece: (piece["n_entities"] > max(1, piece["of"] // 3), piece["kind_order"]))
+    return alone + [piece for piece in kept if piece not in alone]
 
 
 def _things(piece: Evidence) -> str:
@@ -150,11 +179,9 @@ def _how(piece: Evidence) -> str:
 
 
 def _interactions(piece: Evidence) -> Sentence:
-    text = (
-        f"{number(piece['accounts'])} of them dealt with each other ({noun(piece['relation'])}, "
-        f"{number(piece['pairs'])} {'pair' if piece['pairs'] == 1 else 'pairs'})"
-    )
-    return Sentence(text, (piece["id"],))
+    who = "all" if piece["accounts"] == piece["of"] else f"{number(piece['accounts'])} of them"
+    pairs = "1 pair" if piece["pairs"] == 1 else f"{number(piece['pairs'])} pairs"
+    return Sentence(f"{who} dealt with each other ({noun(piece['relation'])}, {pairs})", (piece["id"],))
 
 
 def _known_bad(piece: Evidence) -> Sentence:
@@ -171,7 +198,8 @@ def _nearest_bad(piece: Evidence) -> Sentence:
     elif len(between) == 1:
         text = f"the nearest confirmed bad account is one {between[0]} away"
     else:
-        through = listed([article(word) for word in between])
+        same = len(set(between)) == 1
+        through = counted(len(between), between[0]) if same else listed([article(word) for word in between])
         text = f"the nearest confirmed bad account is {small(piece['steps'])} steps away, through {through}"
     return Sentence(text, (piece["id"],))
 
