@@ -73,6 +73,13 @@ def test_a_rented_subnet_still_links_its_farm(snapshot: Snapshot, spec: Spec, si
     assert not _keys(spec, "subnet", rented) & _hubs(snapshot, "subnet")
 
 
+def test_aliases_of_one_mailbox_are_one_node(spec: Spec, signups: pl.DataFrame) -> None:
+    for _, farm in signups.filter(pl.col("tactic") == "alias_farm").group_by("ring"):
+        readable = farm.filter(pl.col("email").str.contains(r".@."))["email"]
+        assert readable.n_unique() >= 9
+        assert len(_keys(spec, "email", readable)) == 1
+
+
 def test_no_raw_identifier_is_on_disk(snapshot: Snapshot, signups: pl.DataFrame) -> None:
     keys = set(snapshot.node_keys.to_list())
     for column in ("device_id", "ip", "email", "phone"):
