@@ -77,6 +77,7 @@ def build(
         key_fingerprint = None if hasher is None else hasher.fingerprint
         previous = _previous(plan, workspace, key_fingerprint) if append else None
         _sweep(workspace.staging)
+        _sweep(workspace.snapshots)
         parts = [] if previous is None else _earlier_parts(workspace, previous)
         reused = len(parts)
         files = _files(plan, data_dir, missing_ok=previous is not None)
@@ -162,13 +163,13 @@ def _files(plan: Plan, data_dir: str | Path | None, *, missing_ok: bool) -> list
 
 
 def _is_absence(error: DataError) -> bool:
-    return error.row is None and error.column is None and "no such file" in str(error)
+    return error.problem.startswith(("no such file", "no file matches"))
 
 
-def _sweep(staging: Path) -> None:
-    """Remove what killed builds left half done; the workspace is held by this build alone."""
-    if staging.exists():
-        for left in staging.glob(".*.partial"):
+def _sweep(folder: Path) -> None:
+    """Remove what killed builds left half done; only the one build that holds the workspace writes there."""
+    if folder.exists():
+        for left in folder.glob(".*.partial"):
             shutil.rmtree(left)
 
 
