@@ -12,6 +12,9 @@ WORKSPACE ?= .ringwatch/demo/game_signups
 PORT ?= 8000
 ARGS ?=
 
+# Threads that spin while they wait slow a busy machine down far more than they speed up an idle one.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if $(TORCH),--torch-backend $(TORCH))
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.

@@ -4,8 +4,10 @@ Commands import the libraries that they need when they run, so that `ringwatch -
 Exit codes: 0 done, 1 an unexpected error, 2 bad input or usage, 130 stopped from the keyboard.
 """
 
+import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -54,7 +56,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=words, prog_name="ringwatch", standalone_mode=False)
     except TyperException as error:
-        error.show()
+        show = getattr(error, "show", None)  # errors of usage show the usage too
+        show() if show is not None else _print_error(error.format_message())
         return EXIT_BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         _print_error("stopped; what was finished is kept, the same command goes on from there")
@@ -85,4 +88,8 @@ def _print_error(message: str) -> None:
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    # Threads that spin while they wait slow a busy machine down by far more than they speed up an idle one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Said by torch about torch-geometric at every import; nothing that a user could act upon.
+    warnings.filterwarnings("ignore", message=".*torch\\.jit", category=FutureWarning)
     sys.exit(run())

@@ -74,10 +74,12 @@ class Screen:
 
     Args:
         as_json: Print one JSON object at the end and no other result.
+        is_part: The command is a step of another one, which says what was written and what comes next.
     """
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, is_part: bool = False) -> None:
         self.as_json = as_json
+        self._is_part = is_part
         width = None if sys.stdout.isatty() else MACHINE_WIDTH
         self._out = Console(file=sys.stdout, width=width, highlight=False, soft_wrap=True, emoji=False)
         self._err = Console(file=sys.stderr, highlight=False, soft_wrap=True, emoji=False)
@@ -110,11 +112,13 @@ class Screen:
         self._out.print(table, markup=False, soft_wrap=False)
 
     def note(self, text: str) -> None:
-        """Print one line that is no result, such as a warning, to stderr."""
+        """Print one line that is no result, a warning for example, to stderr."""
         self._err.print(text, markup=False, style="yellow" if text.startswith("warning") else None)
 
     def finish(self, outcome: Outcome) -> None:
         """Print what was written and what to run next, or the whole outcome as JSON."""
+        if self._is_part:
+            return
         if self.as_json:
             sys.stdout.write(outcome.as_json() + "\n")
             return

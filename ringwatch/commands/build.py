@@ -41,6 +41,7 @@ def make_snapshot(
     data: Path | None = None,
     append: bool = False,
     max_quarantine: float = 0.05,
+    most_hubs: int = 10,
 ) -> None:
     """Build a snapshot and show the report.
 
@@ -50,6 +51,7 @@ def make_snapshot(
         data: Where the files are; the spec's folder if None.
         append: Add to the current snapshot.
         max_quarantine: Largest share of rows that may be left out, 0 to 1.
+        most_hubs: Hubs to list.
     """
     from graph_etl import Workspace
     from graph_etl.build import build
@@ -68,7 +70,7 @@ def make_snapshot(
         )
     note = " (simulated data)" if report.simulated else ""
     screen.heading(f"{report.name}{note}: snapshot {report.snapshot_id} in {report.seconds:.1f} s")
-    for table in report.tables():
+    for table in report.tables(most_hubs):
         screen.table(table.columns, table.rows, title=table.title)
     screen.say(f"content hash {report.content_hash}")
     screen.finish(

@@ -126,7 +126,8 @@ def _compare(
     screen.table(["moment", "held out", one, second], rows)
     screen.say(
         f"{len(both):,} accounts in both; {result['moved_more_than_0_1']:,} moved by more than 0.1, "
-        f"the farthest by {result['largest_move']:.3f}; {result['first_in_both']} of the first {first} are the same"
+        f"the farthest by {result['largest_move']:.3f}; "
+        f"{result['first_in_both']} of the first {first} are the same"
     )
     screen.finish(
         Outcome(

@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ringwatch.console import Outcome
+from ringwatch.console import Outcome, Screen
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gnn import Bundle, Reason
     from graph_etl import Snapshot, Workspace
     from rings import RingsRun
 
@@ -104,48 +107,101 @@ def explain_account(
         account: Index of the account.
         top: Reasons to give.
     """
-    from dataclasses import asdict
-
-    import numpy as np
-
     import gnn
-    from features import Queries
     from graph_etl import WorkspaceError
 
     version = place.current()["bundle"]
     if version is None:
         message = f"{place.path}: no bundle to explain scores with; make one with `ringwatch train`"
         raise WorkspaceError(message)
-    scorer = gnn.Scorer(snapshot, gnn.Bundle.open(place.path_of("bundle", version)))
+    bundle = gnn.Bundle.open(place.path_of("bundle", version))
+    detail = describe_account(options.screen, snapshot, bundle, run, account, top=top)
+    ring = detail["ring"]
+    follow = None if ring is None else options.next_command("explain", ring["ring"])
+    outcome = Outcome("explain", options.workspace, {"kind": "account", **detail}, next_command=follow)
+    options.screen.finish(outcome)
+
+
+def describe_account(
+    screen: Screen,
+    snapshot: "Snapshot",
+    bundle: "Bundle",
+    run: "RingsRun | None",
+    account: int,
+    *,
+    top: int = 5,
+) -> dict[str, Any]:
+    """Score one account as it looks at the snapshot's end and show its reasons.
+
+    Args:
+        screen: Where to.
+        snapshot: The snapshot.
+        bundle: The bundle.
+        run: The rings; None without.
+        account: Index of the account.
+        top: Reasons to give.
+
+    Returns:
+        What was shown, in the keys of `ringwatch explain --json`.
+    """
+    from dataclasses import asdict
+
+    import numpy as np
+
+    import gnn
+    from features import Queries
+
+    scorer = gnn.Scorer(snapshot, bundle)
     queries = Queries.for_accounts(snapshot, np.array([account]), "retrospective")
     result = scorer.score(queries, "retrospective")
     reasons = gnn.reasons(scorer, queries, result, top=top)
     account_id = snapshot.account_ids[account]
     score, percentile = float(result.score[0]), float(result.percentile[0])
     member = None if run is None else run.ring_of(account)
-    screen = options.screen
-    doubt = "" if scorer.bundle.calibrated else " (uncalibrated: it ranks, it is no probability)"
-    screen.heading(
-        f"Account {account_id}: score {score:.3f}, above {percentile:.1f} % of all accounts{doubt}"
+    doubt = "" if bundle.calibrated else " (uncalibrated: it ranks, it is no probability)"
+    screen.say(
+        f"Account {account_id}: score {score:.3f}, above {percentile:.1f} % of all accounts{doubt}",
+        style="bold",
     )
     if member is not None:
-        screen.say(f"{member[1]} of ring {member[0]}")
+        screen.say(f"  {member[1]} of ring {member[0]}")
     show_reasons(screen, reasons)
-    detail: dict[str, Any] = {
-        "kind": "account",
+    return {
         "account": account_id,
         "score": score,
         "percentile": percentile,
-        "calibrated": scorer.bundle.calibrated,
-        "bundle": version,
+        "calibrated": bundle.calibrated,
+        "bundle": bundle.version,
         "ring": None if member is None else {"ring": member[0], "role": member[1]},
         "reasons": [asdict(reason) for reason in reasons],
     }
-    follow = None if member is None else options.next_command("explain", member[0])
-    screen.finish(Outcome("explain", options.workspace, detail, next_command=follow))
 
 
-def show_reasons(screen: Any, reasons: Any) -> None:
+def explain_top_account(
+    options: Options, snapshot: "Snapshot", bundle: "Bundle", run: "RingsRun"
+) -> dict[str, Any] | None:
+    """Show the account without a verdict that scores highest, with its reasons.
+
+    Args:
+        options: The common options.
+        snapshot: The snapshot.
+        bundle: A bundle with the scores of its accounts.
+        run: The rings.
+
+    Returns:
+        Account, score, ring and reasons; None if every account has a verdict.
+    """
+    import polars as pl
+
+    open_ones = bundle.scores.filter(pl.Series(snapshot.labels() < 0))
+    if not len(open_ones):
+        return None
+    account = int(open_ones.sort(["score", "account"], descending=[True, False])["account"][0])
+    options.screen.heading("The account without a verdict that scores highest")
+    return describe_account(options.screen, snapshot, bundle, run, account)
+
+
+def show_reasons(screen: Screen, reasons: "Sequence[Reason]") -> None:
     """Show reasons, one a line, the weightiest first."""
     if not reasons:
         screen.say("  nothing raises its score")

@@ -22,7 +22,7 @@ def _hash(
         str | None,
         typer.Argument(
             metavar="[VALUE]",
-            help="The raw identifier; read from standard input, and so kept out of your history, if left out.",
+            help="The raw identifier; from standard input, and so in no shell history, if left out.",
         ),
     ] = None,
     workspace: WorkspaceOption = None,
@@ -55,7 +55,7 @@ def _hash(
     found = [
         {"kind": name, "key": key, "known": snapshot.node_index(name, key) is not None} for name, key in keys
     ]
-    options.screen.say(found[0]["key"])
+    options.screen.say(keys[0][1])
     for entry in found:
         state = "in the graph" if entry["known"] else "not in the graph"
         options.screen.note(f"{entry['kind']} {entry['key']}: {state}")

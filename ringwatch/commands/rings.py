@@ -55,7 +55,8 @@ def find_rings(options: Options, *, top: int = 10) -> None:
     table = run.table.sort("rank")
     note = " (simulated data)" if snapshot.manifest["simulated"] else ""
     options.screen.heading(
-        f"{snapshot.manifest['name']}{note}: {len(table):,} rings of {len(run.members):,} accounts, run {run.id}"
+        f"{snapshot.manifest['name']}{note}: {len(table):,} rings of {len(run.members):,} accounts, "
+        f"run {run.id}"
     )
     if scores.bundle is None:
         options.screen.note(
