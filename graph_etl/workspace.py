@@ -81,7 +81,7 @@ def write_atomically(path: Path, text: str) -> None:
         path: The file.
         text: Its new text.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()

@@ -1,6 +1,6 @@
 """Builds a spec in a process of its own; kills itself with SIGKILL at the n-th time it touches a file.
 
-Usage: ``python -m tests.graph_etl.killed_build SPEC WORKSPACE KILL_AT [PART_OF_PATH]``; KILL_AT 0 never kills.
+Usage: ``python -m tests.graph_etl.killed_build SPEC WORKSPACE KILL_AT [PART_OF_PATH]``; 0 never kills.
 Prints the content hash.
 """
 
