@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import deque
 from typing import IO, TYPE_CHECKING
 
@@ -66,9 +67,9 @@ class CarefulLines:
 
     def _parsed(self, text: str, *, strict: bool) -> list[str] | None:
         try:
-            records = list(
-                csv.reader(text.splitlines(keepends=True), delimiter=self._delimiter, strict=strict)
-            )
+            # Not splitlines(), which knows more line ends than CSV does.
+            lines = io.StringIO(text, newline="")
+            records = list(csv.reader(lines, delimiter=self._delimiter, strict=strict))
         except csv.Error:
             return None
         return records[0] if len(records) == 1 else None

@@ -1,12 +1,13 @@
 """CSV: text in every column; a line that cannot be read costs that line and nothing else.
 
-Arrow's parser does the work. From where a field spans lines, be it on purpose or because a quote was never
-closed, the rest of the file goes through :class:`CarefulLines`, which is slower and joins lines only where
-the joined record is strictly valid.
+Arrow's parser does the work. From where a field spans lines (on purpose, or because a quote was never
+closed) or bytes are no UTF-8, the rest of the file goes through :class:`CarefulLines`, which is slower and
+joins lines only where the joined record is strictly valid.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from bisect import bisect_left
@@ -41,8 +42,27 @@ _LINE_BREAK = ord("\n")
 _LONGEST_HEADER_CHARACTERS = 1 << 20
 
 
-class _FieldSpansLines(Exception):
-    """Arrow's parser took several lines for one field."""
+class _NeedsCare(Exception):
+    """Arrow's parser cannot be trusted with what comes now: a field over several lines, or invalid UTF-8."""
+
+
+class _Utf8Only(io.RawIOBase):
+    """Bytes that are checked to be UTF-8 on their way to Arrow, which cannot hand invalid lines back."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._stream.read(size)
+        try:
+            self._decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            raise _NeedsCare from error
+        return chunk
 
 
 @dataclass(frozen=True)
@@ -71,7 +91,7 @@ class CsvTable:
             for batch in self._quick_batches(columns):
                 yield batch
                 next_row += len(batch)
-        except _FieldSpansLines:
+        except _NeedsCare:
             yield from self._careful_batches(columns, next_row)
 
     def _quick_batches(self, columns: list[str]) -> Iterator[pl.DataFrame]:
@@ -79,30 +99,26 @@ class CsvTable:
         next_row = 0
         with self.place.open_bytes() as stream:
             try:
-                for batch in self._reader(stream, columns, lost):
+                for batch in self._reader(_Utf8Only(stream), lost):
                     if any(map(_spans_lines, batch.columns)):
-                        raise _FieldSpansLines
+                        raise _NeedsCare
                     rows = lost.rows_of(next_row, batch.num_rows)
-                    frame = _decoded(batch, columns, rows)
+                    frame = _frame(batch, columns, rows)
                     stop = int(rows[-1]) + 1 if len(rows) else next_row
                     if lost.multiline(stop):
-                        raise _FieldSpansLines
+                        raise _NeedsCare
                     yield lost.merged(frame, next_row, stop)
                     next_row = stop
                 if lost.multiline(None):
-                    raise _FieldSpansLines
+                    raise _NeedsCare
             except pa.ArrowInvalid as error:
-                if "straddling" in str(error) or "out of sync" in str(error):
-                    raise _FieldSpansLines from error
-                problem = f"not CSV: {' '.join(str(error).split())}"
-                raise self.place.error(problem, row=next_row) from error
+                # A field that is longer than a block.
+                raise _NeedsCare from error
             except GZIP_ERRORS as error:
                 raise self.place.broken_gzip(error) from error
         yield lost.merged(pl.DataFrame(schema=text_schema(columns)), next_row, None)
 
-    def _reader(
-        self, stream: IO[bytes], columns: list[str], lost: _LostLines
-    ) -> Iterator[pa.RecordBatch] | tuple[()]:
+    def _reader(self, stream: _Utf8Only, lost: _LostLines) -> Iterator[pa.RecordBatch] | tuple[()]:
         try:
             reader: Iterator[pa.RecordBatch] = pyarrow.csv.open_csv(
                 stream,
@@ -117,7 +133,7 @@ class CsvTable:
                     delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=lost.note
                 ),
                 convert_options=pyarrow.csv.ConvertOptions(
-                    column_types={name: pa.binary() for name in self.columns},
+                    column_types={name: pa.string() for name in self.columns},
                     null_values=[],
                     strings_can_be_null=False,
                     check_utf8=False,
@@ -192,33 +208,11 @@ class _LostLines:
         return pl.concat([frame, lost], how="diagonal").sort(ROW)
 
 
-def _decoded(batch: pa.RecordBatch, columns: list[str], rows: NDArray[np.int64]) -> pl.DataFrame:
-    """Text of a batch; a row with invalid UTF-8 becomes an unreadable one."""
-    texts: dict[str, pl.Series] = {}
-    errors: dict[int, str] = {}
-    for name in columns:
-        values = batch.column(name)
-        try:
-            text = values.cast(pa.string())
-        except pa.ArrowInvalid:
-            decoded: list[str | None] = []
-            for at, value in enumerate(values.to_pylist()):
-                try:
-                    decoded.append(value.decode())
-                except UnicodeDecodeError:
-                    decoded.append(None)
-                    errors.setdefault(at, f"invalid UTF-8 in column '{name}'")
-            text = pa.array(decoded, pa.string())
-        texts[name] = pl.Series(name, text, dtype=pl.String)
-    problems = pl.Series(ROW_ERROR, [None], dtype=pl.String).new_from_index(0, len(rows))
-    frame = pl.DataFrame(texts | {ROW: pl.Series(ROW, rows, dtype=pl.Int64), ROW_ERROR: problems})
-    if not errors:
-        return frame
-    found = pl.DataFrame({ROW: rows[list(errors)], "found": list(errors.values())})
-    frame = frame.join(found, on=ROW, how="left", maintain_order="left").with_columns(
-        pl.col("found").alias(ROW_ERROR)
-    )
-    return frame.drop("found").with_columns(pl.when(pl.col(ROW_ERROR).is_null()).then(pl.col(*columns)))
+def _frame(batch: pa.RecordBatch, columns: list[str], rows: NDArray[np.int64]) -> pl.DataFrame:
+    """The rows of a batch."""
+    texts = {name: pl.Series(name, batch.column(name), dtype=pl.String) for name in columns}
+    readable = pl.Series([None], dtype=pl.String).new_from_index(0, len(rows))
+    return pl.DataFrame(texts | {ROW: pl.Series(rows, dtype=pl.Int64), ROW_ERROR: readable})
 
 
 def _spans_lines(values: Any) -> bool:

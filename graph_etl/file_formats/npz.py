@@ -64,7 +64,7 @@ def open_npz(place: Place, source: Source) -> NpzTable:
         DataError: If it is no NPZ file, or an array is missing or of the wrong shape.
     """
     try:
-        with np.load(place.path, allow_pickle=False) as archive:
+        with place.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if source.arrays is not None:
                 return NpzTable(place, _array_columns(place, archive, source.arrays))
             return NpzTable(place, _sparse_columns(place, archive, str(source.sparse)))
