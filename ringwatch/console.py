@@ -104,7 +104,9 @@ class Screen:
             bool(rows) and all(isinstance(row[at], (int, float)) or row[at] is None for row in rows)
             for at in range(len(columns))
         ]
-        table = Table(box=None, pad_edge=False, title=title, title_justify="left", header_style="dim")
+        if title is not None:
+            self.say(title, style="italic")
+        table = Table(box=None, pad_edge=False, header_style="dim")
         for name, right in zip(columns, numeric, strict=True):
             table.add_column(name, justify="right" if right else "left", overflow="fold")
         for row in rows:

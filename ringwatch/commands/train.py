@@ -75,7 +75,8 @@ def make_bundle(options: Options, *, split: int | None = None) -> None:
 
 def show_metrics(screen: Screen, manifest: Mapping[str, Any]) -> None:
     """Show a bundle's held-out figures beside the baselines, with 95 % intervals."""
-    for moment, figures in manifest["metrics"].items():
+    for moment in manifest["moments"]:
+        figures = manifest["metrics"].get(moment)
         if not figures:
             screen.say(f"{moment}: too few verdicts of both kinds to judge")
             continue
