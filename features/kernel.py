@@ -342,18 +342,27 @@ def _write_side(
         partners_least = min(partners_least, value)
         partners_most = max(partners_most, value)
         read += 1
-        if timed and counterpart >= 0:
+        if timed:
             row = graph.n_sides + side
+            arriving = np.int64(0)
+            began_ms = now_ms
             begin, end = visible_pairs(graph, row, counterpart, horizon)
-            positions = int64_array(graph.addresses[row, PAIR_POS], end)
-            for w in range(4):
-                fastest[w] = max(fastest[w], end - visible(positions, begin, end, since[w]))
+            for own in range(first, last):
+                if extras.node[own] == counterpart and extras.side[own] == side and extras.new[own]:
+                    arriving += 1
             if end > begin:
+                positions = int64_array(graph.addresses[row, PAIR_POS], end)
                 began_ms = graph.time_ms[positions[begin]]
-                if began_ms != NO_TIME:
-                    age_ms = max(np.int64(0), now_ms - began_ms)
-                    if youngest_ms < 0 or age_ms < youngest_ms:
-                        youngest_ms = age_ms
+                for w in range(4):
+                    newcomers = end - visible(positions, begin, end, since[w]) + arriving
+                    fastest[w] = max(fastest[w], newcomers)
+            else:
+                for w in range(4):
+                    fastest[w] = max(fastest[w], arriving)
+            if began_ms != NO_TIME:
+                age_ms = max(np.int64(0), now_ms - began_ms)
+                if youngest_ms < 0 or age_ms < youngest_ms:
+                    youngest_ms = age_ms
     events_start, events_stop = visible_events(graph, side, node, horizon)
     n_events = events_stop - events_start
     amount = 0.0

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 FANOUTS: Final = (10, 4)
 _HIDDEN: Final = 32
-_BATCH: Final = 1024
+# Small platforms need small batches to take enough steps; beyond, larger ones waste less on overhead.
+_BATCHES: Final = (128, 1024)
+_BATCHES_PER_EPOCH: Final = 24
+# Fewer steps than this and the model has not settled, however few the accounts.
+_LEAST_STEPS: Final = 150
+_LEAST_EPOCHS: Final = 5
+_MOST_EPOCHS: Final = 20
 _SCORE_BATCH: Final = 4096
 _LEARNING_RATE: Final = 5e-3
 
@@ -148,7 +154,6 @@ def fit_sage(
     label: NDArray[Any],
     weight: NDArray[np.float64],
     *,
-    epochs: int,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> GraphSage:
@@ -159,7 +164,6 @@ def fit_sage(
         queries: ``n`` questions, each with its horizon.
         label: ``[n]`` of 0 and 1.
         weight: ``float64[n]``.
-        epochs: Passes over the questions.
         seed: Of weights, order and samples.
         progress: Called with batches done and in all.
 
@@ -169,9 +173,13 @@ def fit_sage(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = GraphSage(input_width(inputs.profile_width), n_message_types(inputs.snapshot))
-    first = inputs.draw(queries.take(rng.permutation(len(queries))[:_BATCH]), model.fanouts, latest=True)
+    size = int(np.clip(len(queries) // _BATCHES_PER_EPOCH, *_BATCHES))
+    batches = max(1, -(-len(queries) // size))
+    epochs = int(np.clip(_LEAST_STEPS // batches, _LEAST_EPOCHS, _MOST_EPOCHS))
+    first = inputs.draw(
+        queries.take(rng.permutation(len(queries))[: _BATCHES[1]]), model.fanouts, latest=True
+    )
     model.standardise(torch.from_numpy(np.concatenate([first.seed_x, first.hop1_x[first.hop1_side >= 0]])))
-    batches = max(1, -(-len(queries) // _BATCH))
     optimiser = torch.optim.Adam(model.parameters(), lr=_LEARNING_RATE, weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2 * _LEARNING_RATE, epochs * batches)
     targets = torch.from_numpy(np.asarray(label, dtype=np.float32))
@@ -179,7 +187,7 @@ def fit_sage(
     for epoch in range(epochs):
         order = rng.permutation(len(queries))
         for batch in range(batches):
-            rows = order[batch * _BATCH : (batch + 1) * _BATCH]
+            rows = order[batch * size : (batch + 1) * size]
             drawn = inputs.draw(
                 queries.take(rows), model.fanouts, latest=False, seed=int(rng.integers(1 << 62))
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from features import Queries, registry_of
+from features import Queries, last_time_ms, moment_ms, registry_of
 from gnn.blend import Blend, choose_blend
 from gnn.bundle import Bundle, BundleDraft, Head
 from gnn.calibration import Calibration, fit_calibration
@@ -19,6 +19,7 @@ from gnn.sage import GraphSage, SageInputs, fit_sage, run_sage
 from gnn.targets import Targets, known_bad_span, targets
 from gnn.trees import ROUNDS, fit_trees, margins
 from gnn.validation import Fold, canonical_order, folds
+from graph_etl import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from graph_etl import Snapshot, Workspace
 
-Progress = "Callable[[str, int, int], None]"
-
-SAGE_EPOCHS: Final = 5
 # Contact with known bad accounts becomes an input only where held-out average precision gains this much.
 _CONTACT_GAIN: Final = 0.005
 _BASELINE_ROUNDS: Final = 150
@@ -42,6 +40,7 @@ class _Moment:
     name: str
     queries: Queries
     columns: NDArray[np.float32]
+    reached: NDArray[np.bool_]
     contact: bool = False
     rounds: int = ROUNDS[-1]
     trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -75,9 +74,9 @@ class _Run:
         since[held_out] = np.iinfo(np.int64).max
         return with_contacts(self.snapshot, moment.queries, moment.columns, since, self.until)
 
-    def judged(self, held_out: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Accounts with a label that have a held-out margin."""
-        return np.flatnonzero((self.final.label >= 0) & ~np.isnan(held_out))
+    def judged(self, moment: _Moment, held_out: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Accounts with a label that reached the moment and have a held-out margin."""
+        return np.flatnonzero((self.final.label >= 0) & moment.reached & ~np.isnan(held_out))
 
 
 def train(
@@ -127,7 +126,7 @@ def train(
     for number, name in enumerate(names):
         run.tell("features", number, len(names))
         queries = Queries.for_accounts(snapshot, moment=name)
-        moments.append(_Moment(name, queries, inputs(snapshot, queries)))
+        moments.append(_Moment(name, queries, inputs(snapshot, queries), _reached(snapshot, name)))
     run.tell("features", len(names), len(names))
     draft = BundleDraft(snapshot, seed, final.supervision, len(held_out))
     if final.supervision == "label_free":
@@ -143,6 +142,7 @@ def train(
     for number, moment in enumerate(moments):
         run.tell("final fit", number, len(moments))
         rows = _labelled(snapshot, final)
+        rows = rows[moment.reached[rows]]
         columns = run.columns(moment, None, np.zeros(0, np.int64))
         booster = fit_trees(
             columns[rows],
@@ -163,6 +163,15 @@ def train(
     run.tell("final fit", len(moments), len(moments))
     draft.sage = sage
     return draft.write(workspace)
+
+
+def _reached(snapshot: Snapshot, moment: str) -> NDArray[np.bool_]:
+    """Accounts old enough to have been seen at a moment."""
+    age_ms = moment_ms(moment)
+    first_seen_ms = np.asarray(snapshot.first_seen_ms)
+    if age_ms is None:
+        return np.ones(len(first_seen_ms), dtype=np.bool_)
+    return (first_seen_ms == NO_TIME) | (first_seen_ms <= last_time_ms(snapshot) - age_ms)
 
 
 def _labelled(snapshot: Snapshot, labels: Targets) -> NDArray[np.int64]:
@@ -198,7 +207,6 @@ def _fit_sage(
         asked,
         np.tile(labels.label[accounts], copies),
         np.tile(labels.weight[accounts], copies),
-        epochs=SAGE_EPOCHS,
         seed=run.seed,
     )
 
@@ -223,7 +231,7 @@ def _out_of_fold(run: _Run, moment: _Moment) -> tuple[NDArray[np.float64], float
     for number, fold in enumerate(run.folds):
         run.tell(stage, number, len(run.folds))
         columns = run.columns(moment, fold.cut_ms, fold.held_out)
-        rows = fold.train[fold.targets.label[fold.train] >= 0]
+        rows = fold.train[(fold.targets.label[fold.train] >= 0) & moment.reached[fold.train]]
         booster = fit_trees(
             columns[rows],
             fold.targets.label[rows],
@@ -234,7 +242,7 @@ def _out_of_fold(run: _Run, moment: _Moment) -> tuple[NDArray[np.float64], float
         for place, rounds in enumerate(ROUNDS):
             table[place, fold.held_out] = margins(booster, columns[fold.held_out], rounds)
     run.tell(stage, len(run.folds), len(run.folds))
-    judged = run.judged(table[0])
+    judged = run.judged(moment, table[0])
     if len(np.unique(run.final.label[judged])) < 2:
         return table[-1], 0.0, ROUNDS[-1]
     precision = [
@@ -251,7 +259,7 @@ def _out_of_fold(run: _Run, moment: _Moment) -> tuple[NDArray[np.float64], float
 
 def _choose(run: _Run, moment: _Moment) -> None:
     """Blend and calibration on held-out margins."""
-    judged = run.judged(moment.trees)
+    judged = run.judged(moment, moment.trees)
     label, weight = run.final.label[judged], run.final.weight[judged]
     if len(np.unique(label)) < 2:
         return
@@ -273,7 +281,7 @@ def _choose(run: _Run, moment: _Moment) -> None:
 def _metrics(run: _Run, moment: _Moment) -> dict[str, Any]:
     """Held-out figures of a head, and what GraphSAGE adds to it."""
     margin = moment.blend(moment.trees, moment.sage)
-    judged = run.judged(margin)
+    judged = run.judged(moment, margin)
     label = run.final.label[judged]
     if len(np.unique(label)) < 2:
         return {}
@@ -300,7 +308,7 @@ def _baselines(run: _Run, moment: _Moment) -> dict[str, Any]:
         "no graph": [i for i, spec in enumerate(specs) if spec.family == "attribute"],
         "degree only": [i for i, spec in enumerate(specs) if spec.name.endswith(".counterparts")],
     }
-    judged = run.judged(moment.trees)
+    judged = run.judged(moment, moment.trees)
     label = run.final.label[judged]
     found: dict[str, Any] = {}
     if len(np.unique(label)) < 2:

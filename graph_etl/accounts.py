@@ -148,7 +148,8 @@ def account_attributes(
         categories: tuple[str, ...] = ()
         if type_ == "category":
             old = earlier.get(name, ())
-            categories = (*old, *sorted(set(first["value"].to_list()) - set(old)))
+            # In the order of appearance: a category that comes later must not renumber those before it.
+            categories = tuple(dict.fromkeys((*old, *first["value"].to_list())))
             number = {category: float(place) for place, category in enumerate(categories)}
             found = first["value"].replace_strict(number, default=None, return_dtype=pl.Float64)
             values[account, at] = found.to_numpy()
