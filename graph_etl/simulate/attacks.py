@@ -29,16 +29,18 @@ def attack(world: World) -> None:
             name = plan.name if plan.repeat == 1 else f"{plan.name}_{k + 1:02d}"
             ring = Ring(name, plan.name, plan.tactic)
             world.rings.append(ring)
-            _run(world, plan, ring, rng)
+            _run(world, plan, ring, k, rng)
 
 
-def _run(world: World, plan: Attack, ring: Ring, rng: np.random.Generator) -> None:
+def _run(world: World, plan: Attack, ring: Ring, turn: int, rng: np.random.Generator) -> None:
     if isinstance(plan, BanEvader):
         evade(world, plan, ring, rng)
         return
     day = plan.day
     if day is None:
-        day = float(rng.uniform(2.0, max(2.1, world.config.days - plan.window_s / DAY_S - 0.5)))
+        # Repeats are spread over the period, so that what was learned from one can serve for the next.
+        room = max(0.1, world.config.days - plan.window_s / DAY_S - 2.5)
+        day = 2.0 + room * (turn + float(rng.random())) / plan.repeat
     start_s = int(day * DAY_S)
     tactics: dict[type, Callable[..., None]] = {
         DeviceFarm: _device_farm,

@@ -33,7 +33,8 @@ def judge(world: World) -> None:
             continue  # bans are part of the evader's own story
         rings = [ring for ring in world.rings if ring.plan == plan.name]
         n_found = int(len(rings) * world.config.verdicts.found_ring_share + rng.random())
-        noticed = set(rng.permutation(len(rings))[:n_found].tolist())
+        # Older rings were mostly noticed first; they have been there for longer.
+        noticed = set(np.argsort(np.arange(len(rings)) + 1.5 * rng.random(len(rings)))[:n_found].tolist())
         for k, ring in enumerate(rings):
             share = world.config.verdicts.found_member_share if k in noticed else 0.0
             _judge_ring(world, ring, share if plan.found is None else plan.found, rng)
@@ -74,7 +75,9 @@ def _mistakes(world: World, rng: np.random.Generator) -> None:
     config = world.config.verdicts
     judged = {verdict.account for verdict in world.verdicts}
     honest = [i for i, a in enumerate(world.accounts) if not a.ring and i not in judged]
-    bad = [i for i, a in enumerate(world.accounts) if a.ring and i not in judged]
+    unseen = {plan.name for plan in world.config.attacks if plan.found == 0.0}  # nobody looks at these at all
+    open_rings = [ring for ring in world.rings if ring.plan not in unseen]
+    bad = [i for ring in open_rings for i in ring.accounts if i not in judged]
     for k, number in enumerate(rng.choice(honest, min(config.wrong_bad, len(honest)), replace=False)):
         known_s = world.accounts[int(number)].signup_s + int(rng.uniform(1.0, 12.0) * DAY_S)
         if k % 3 == 0:  # the player appeals and is let back in
