@@ -49,7 +49,7 @@ class LinkConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seen_hours: float = Field(default=14 * 24.0, gt=0)
-    seen_apart: float = Field(default=0.4, ge=0, le=1)
+    seen_apart: float = Field(default=0.3, ge=0, le=1)
     met_hours: float = Field(default=48.0, gt=0)
     met_apart: float = Field(default=0.2, ge=0, le=1)
     alike_power: float = Field(default=0.5, ge=0)
