@@ -117,6 +117,7 @@ def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, se
         node_kind=layout.kind,
         node_keys=layout.key.to_arrow(),
         account_node=layout.account_node,
+        node_names=layout.names[:, 0],
         first_seen_ms=times.first_seen_ms,
         last_seen_ms=times.last_seen_ms,
         first_pos=times.first_pos,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from graph_etl.identity import first_with_name
+from graph_etl.snapshot import node_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ class NodeLayout:
     Attributes:
         kind: ``int16[N]``.
         key: ``N`` keys.
-        names: ``uint64[N, 2]``; zeros for nodes that only an earlier snapshot had.
+        names: ``uint64[N, 2]`` stable names.
         rank: ``int32[N]``, place of each present node by kind and key; -1 for absent ones.
         index: ``int32[U]``, index of each named node, -1 if no row of the graph touches it.
         account_node: ``int32[A]``, nodes of the accounts, in order.
@@ -143,6 +144,8 @@ def lay_out(
     names = np.zeros((len(kind), 2), np.uint64)
     rank = np.full(len(kind), -1, np.int32)
     names[index[order]] = named.names[order]
+    for node in np.flatnonzero(np.bincount(index[order], minlength=len(kind)) == 0):
+        names[node] = node_hashes(kinds[kind[node]].name, [key[int(node)]])[0]
     rank[index[order]] = np.arange(len(order), dtype=np.int32)
     new_accounts = n_old + np.flatnonzero(named.kind[new] == ACCOUNT)
     return NodeLayout(

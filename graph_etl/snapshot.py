@@ -68,11 +68,24 @@ class Strings(Sequence[str]):
     def __getitem__(self, index: slice | NDArray[np.integer[Any]]) -> list[str]: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return self.arrow.take(pa.array(range(*index.indices(len(self))), pa.int64())).to_pylist()
+            index = np.arange(*index.indices(len(self)))
         if isinstance(index, np.ndarray) and index.ndim == 1:
-            return self.arrow.take(pa.array(index)).to_pylist()
+            return self.take(index).to_pylist()
         at = int(index)
         return self.arrow[at if at >= 0 else len(self) + at].as_py()
+
+    def take(self, index: NDArray[np.integer[Any]]) -> pa.Array:
+        """Some of them, as an Arrow array.
+
+        Args:
+            index: ``int[n]``.
+
+        Returns:
+            ``n`` strings.
+        """
+        places = np.ascontiguousarray(index, np.int64)
+        # Not pa.array(places): that would load pandas.
+        return self.arrow.take(pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)]))
 
     def to_list(self) -> list[str]:
         """All of them, as Python strings."""
@@ -246,7 +259,7 @@ class Snapshot:
     @cached_property
     def account_ids(self) -> Strings:
         """``A`` account ids, as given unless the spec calls them secret."""
-        return Strings(self.node_keys.arrow.take(pa.array(self.account_node)))
+        return Strings(self.node_keys.take(self.account_node))
 
     @cached_property
     def first_seen_ms(self) -> NDArray[np.int64]:

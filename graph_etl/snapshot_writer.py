@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from graph_etl.adjacency import CSR, distinct_pairs, group_by_node
-from graph_etl.snapshot import FORMAT, NO_HUB, NO_TIME, AttributeInfo, KindInfo, node_hashes
+from graph_etl.snapshot import FORMAT, NO_HUB, NO_TIME, AttributeInfo, KindInfo, Strings, node_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +66,7 @@ class SnapshotTables:
         node_kind: ``int16[N]``.
         node_keys: ``N`` keys: account ids, hashes, public values.
         account_node: ``int32[A]``, the node of each account.
+        node_names: ``uint64[N]``, the first halves of the nodes' stable names; worked out if None.
         first_seen_ms: ``int64[A]``.
         last_seen_ms: ``int64[A]``.
         first_pos: ``int64[A]``, position of the row that brought the account in.
@@ -99,6 +100,7 @@ class SnapshotTables:
     event_type: NDArray[np.int16]
     event_types: Sequence[str]
     relations: Sequence[RelationEdges]
+    node_names: NDArray[np.uint64] | None = None
     attributes: Sequence[AttributeInfo] = ()
     attribute_values: NDArray[np.float64] | None = None
     hub_since: NDArray[np.int64] | None = None
@@ -115,7 +117,7 @@ def _names(kinds: Sequence[KindInfo], node_kind: NDArray[np.int16], keys: pa.Arr
     names = np.empty(len(node_kind), np.uint64)
     for ordinal, kind in enumerate(kinds):
         nodes = np.flatnonzero(node_kind == ordinal)
-        names[nodes] = node_hashes(kind.name, keys.take(pa.array(nodes)).to_pylist())[:, 0]
+        names[nodes] = node_hashes(kind.name, Strings(keys)[nodes])[:, 0]
     return names
 
 
@@ -192,7 +194,9 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
         keys = keys.combine_chunks()
     node_account = np.full(n_nodes, -1, np.int32)
     node_account[tables.account_node] = np.arange(n_accounts, dtype=np.int32)
-    names = _names(tables.kinds, tables.node_kind, keys)
+    names = tables.node_names
+    if names is None:
+        names = _names(tables.kinds, tables.node_kind, keys)
     by_name = np.argsort(names, kind="stable").astype(np.int32)
     values = tables.attribute_values
     arrays: dict[str, NDArray[Any]] = {

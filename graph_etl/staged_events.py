@@ -110,7 +110,8 @@ def _types(
     )["type"]
     rejections.add(texts.is_null().to_numpy(), "type_missing")
     encoded = pc.dictionary_encode(texts.fill_null("").to_arrow())
-    return encoded.indices.to_numpy().astype(np.int32), encoded.dictionary.to_pylist()
+    codes = pl.Series(pl.from_arrow(encoded.indices)).cast(pl.Int32).to_numpy()
+    return codes, encoded.dictionary.to_pylist()
 
 
 def _values(plan: EventPlan, rows: pl.DataFrame, rejections: Rejections) -> NDArray[np.float32]:

@@ -201,5 +201,6 @@ def _distinct(values: pl.Series) -> tuple[NDArray[np.int32], pl.Series]:
     texts = as_text(values)
     texts = texts.set(texts.str.strip_chars() == "", None)
     encoded = pc.dictionary_encode(texts.to_arrow().cast(pa.large_string()))
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    # By way of polars: pyarrow's own fill_null and to_numpy load pandas.
+    codes = pl.Series(pl.from_arrow(encoded.indices)).cast(pl.Int32).fill_null(-1).to_numpy()
     return codes, pl.Series(values.name, pl.from_arrow(encoded.dictionary)).cast(pl.String)

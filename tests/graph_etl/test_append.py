@@ -122,7 +122,7 @@ def test_indices_stay_and_new_ones_come_after(first: Built, appended: Built) -> 
     assert after.node_keys[: before.n_nodes] == before.node_keys.to_list()
     assert before.account_ids.to_list() == ["ann", "bob"]
     assert after.account_ids.to_list() == ["ann", "bob", "abe", "cyd"]
-    assert after.attributes[0].categories == ("DE", "FR", "AT")
+    assert after.attributes[0].categories == ("FR", "DE", "AT")
 
 
 def test_what_was_an_entity_can_become_an_account(first: Built, appended: Built) -> None:
