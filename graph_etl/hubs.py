@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 # Below a dozen accounts the spread over time cannot be told from chance.
 _FEWEST_ACCOUNTS = 12
 # Share of the kind's arrivals that half of a hub's accounts must be spread over: a random sample takes nearly
-# 0.5, accounts made within one of ten months less than 0.1.
-_LEAST_SPREAD = 0.1
+# 0.5, a campus that came when half of the time was over 0.25, accounts made within one of ten months 0.05.
+_LEAST_SPREAD = 0.2
 _FENCE_RANGES = 3.0
 _COMMON_SHARE = 0.1
 _FIRST_CUT = 256
