@@ -49,7 +49,9 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     """
     settings = ServiceSettings() if settings is None else settings
     loaded = load(settings)
-    app = FastAPI(title="Ringwatch", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Ringwatch", lifespan=_lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.loaded = loaded
     app.state.risk = RiskService(loaded, max_skew_ms=int(settings.max_clock_skew.total_seconds() * 1000))
     app.state.is_warm = False

@@ -11,14 +11,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-import gnn
-import rings
 from graph_etl import Workspace
-from graph_etl.build import build
-from graph_etl.identifiers import HASH_KEY_VARIABLE
-from graph_etl.spec import load_spec
 from scoring_service import ServiceSettings, create_app
-from tests.scoring_service.small_platform import HASH_KEY, write_platform
+from tests.scoring_service import small_platform
 
 
 class Client:
@@ -61,26 +56,11 @@ class Client:
         return self.request("POST", "/v1/risk", json=event)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def hash_key() -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HASH_KEY_VARIABLE, HASH_KEY)
-        yield HASH_KEY
-
-
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory, hash_key: str) -> Path:
     """The small platform: built, trained, rings found. Tests copy it before they change it."""
-    folder = tmp_path_factory.mktemp("platform")
-    path = folder / "workspace"
-    made = Workspace(path)
-    build(load_spec(write_platform(folder)), made)
-    snapshot = made.open_snapshot()
-    bundle = gnn.train(snapshot, made)
-    run = rings.find(snapshot, bundle.scores["score"].to_numpy(), verdicts=snapshot.labels())
-    run.write(made.rings)
-    made.set_current("rings", run.id)
-    return path
+    assert hash_key
+    return small_platform.make_workspace(tmp_path_factory.mktemp("platform"))
 
 
 @pytest.fixture

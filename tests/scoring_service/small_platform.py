@@ -7,8 +7,13 @@ from typing import Any
 
 import numpy as np
 
+import gnn
+import rings
+from graph_etl import Workspace
+from graph_etl.build import build
+from graph_etl.spec import load_spec
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HASH_KEY = "a-key-for-tests-of-the-service"
 FARM_SIZE = 12
 BANNED = "banned-1"
 BANNED_DEVICE = "dev-banned"
@@ -53,7 +58,7 @@ verdicts:
     good: [good]
     known_at: known_at
     reason: reason
-moments: [signup, 1d, retrospective]
+moments: [signup, retrospective]
 """
 
 
@@ -137,6 +142,19 @@ def write_platform(folder: Path) -> Path:
     spec = folder / "spec.yaml"
     spec.write_text(SPEC, encoding="utf-8")
     return spec
+
+
+def make_workspace(folder: Path) -> Path:
+    """Build the platform, train a bundle and find its rings; returns the workspace's folder."""
+    made = Workspace(folder / "workspace")
+    build(load_spec(write_platform(folder)), made)
+    snapshot = made.open_snapshot()
+    bundle = gnn.train(snapshot, made)
+    run = rings.find(snapshot, bundle.scores["score"].to_numpy(), bundle=bundle.version)
+    with made.new_folder("rings", run.id) as target:
+        run.write(target)
+    made.set_current("rings", run.id)
+    return made.path
 
 
 def sign_up_event(account: str = "new-1", **identifiers: Any) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from graph_etl.identifiers import Hasher
 from rings import RingsRun
 from scoring_service import decisions
 from scoring_service.accounts.schemas import AccountAnswer, AccountReasons
+from tests.building import TEST_HASH_KEY
 from tests.scoring_service.conftest import Client
-from tests.scoring_service.small_platform import BANNED, BANNED_DEVICE, HASH_KEY
+from tests.scoring_service.small_platform import BANNED, BANNED_DEVICE
 
 
 def account_of(client: Client, account_id: str) -> AccountAnswer:
@@ -36,7 +37,7 @@ def test_farm_account_has_a_ring_a_verdict_and_its_company(client: Client) -> No
 
 def test_identifiers_are_shown_as_their_keyed_hash(client: Client) -> None:
     device = next(use for use in account_of(client, BANNED).identifiers if use.kind == "device")
-    assert device.key == Hasher(HASH_KEY.encode()).key("device", BANNED_DEVICE)
+    assert device.key == Hasher(TEST_HASH_KEY.encode()).key("device", BANNED_DEVICE)
 
 
 def test_account_alone_on_its_identifiers(client: Client) -> None:

@@ -192,7 +192,9 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-_VALUES = st.text(max_size=20) | st.integers() | st.floats() | st.none() | st.lists(st.text(max_size=9), max_size=3)
+_VALUES = (
+    st.text(max_size=20) | st.integers() | st.floats() | st.none() | st.lists(st.text(max_size=9), max_size=3)
+)
 _EVENTS = st.fixed_dictionaries(
     {
         "event_type": st.sampled_from(["signup", "gift", "login"]) | st.text(max_size=9),
@@ -210,12 +212,20 @@ _EVENTS = st.fixed_dictionaries(
         "event_id": st.text(max_size=9) | st.none(),
         "event_timestamp": st.sampled_from(["2026-02-20T00:00:00Z", 1_770_000_000_000]) | _VALUES,
         "identifiers": st.dictionaries(
-            st.sampled_from(["device", "ip", "email", "subnet", "page"]) | st.text(max_size=9), _VALUES, max_size=5
+            st.sampled_from(["device", "ip", "email", "subnet", "page"]) | st.text(max_size=9),
+            _VALUES,
+            max_size=5,
         ),
         "interactions": st.lists(
             st.fixed_dictionaries(
-                {"type": st.sampled_from(["gift", "landing"]) | st.text(max_size=9), "to": st.text(max_size=20)},
-                optional={"amount": st.floats() | st.none(), "kind": st.sampled_from(["account", "page", "ip"])},
+                {
+                    "type": st.sampled_from(["gift", "landing"]) | st.text(max_size=9),
+                    "to": st.text(max_size=20),
+                },
+                optional={
+                    "amount": st.floats() | st.none(),
+                    "kind": st.sampled_from(["account", "page", "ip"]),
+                },
             ),
             max_size=4,
         ),
@@ -225,9 +235,7 @@ _EVENTS = st.fixed_dictionaries(
 
 
 def _check(client: Client, body: bytes) -> int:
-    response = client.request(
-        "POST", "/v1/risk", content=body, headers={"content-type": "application/json"}
-    )
+    response = client.request("POST", "/v1/risk", content=body, headers={"content-type": "application/json"})
     document = response.json()
     if response.status_code == 200:
         assert RiskAnswer.model_validate(document).degraded is None

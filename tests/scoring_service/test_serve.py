@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 
 from graph_etl.identifiers import HASH_KEY_VARIABLE
-from tests.scoring_service.small_platform import BANNED_DEVICE, HASH_KEY, sign_up_event
+from tests.building import TEST_HASH_KEY
+from tests.scoring_service.small_platform import BANNED_DEVICE, sign_up_event
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,12 +28,13 @@ def test_process_serves_until_it_is_told_to_stop(workspace: Path) -> None:
     port = _free_port()
     environment = {
         **os.environ,
-        HASH_KEY_VARIABLE: HASH_KEY,
+        HASH_KEY_VARIABLE: TEST_HASH_KEY,
         "RINGWATCH_WORKSPACE": str(workspace),
         "RINGWATCH_PORT": str(port),
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", "from scoring_service import serve; serve()"],
+        # torch-geometric calls what torch deprecates; its warning is no line of our log.
+        [sys.executable, "-W", "ignore", "-c", "from scoring_service import serve; serve()"],
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,
