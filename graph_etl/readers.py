@@ -131,12 +131,25 @@ def scan(spec: Spec, source_name: str, data_dir: Path | str | None = None) -> li
         raise DataError(msg, source=source_name)
     source = spec.sources[source_name]
     base = Path(data_dir) if data_dir is not None else spec.folder
-    files = []
-    for name, path in sorted(_found(source_name, source, base).items()):
-        table = open_table(source_name, source, path, spec.columns_of(source_name))
-        columns = _columns_used(spec, source_name, path, table.columns)
-        files.append(SourceFile(source_name, name, path, columns, table, source.nulls))
-    return files
+    needed = spec.columns_of(source_name)
+    tables = {
+        name: (path, open_table(source_name, source, path, needed))
+        for name, path in sorted(_found(source_name, source, base).items())
+    }
+    # A key that no line of one JSON file holds is null there; it is a slip of the pen if no file has it.
+    shared = source.format_name == "jsonl"
+    everywhere = tuple({column: None for _, table in tables.values() for column in table.columns})
+    return [
+        SourceFile(
+            source_name,
+            name,
+            path,
+            _columns_used(spec, source_name, path, everywhere if shared else table.columns),
+            table,
+            source.nulls,
+        )
+        for name, (path, table) in tables.items()
+    ]
 
 
 def _found(source_name: str, source: Source, base: Path) -> dict[str, Path]:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from graph_etl.snapshot import NO_TIME
+from graph_etl.spec import ANY_LABEL
 from graph_etl.staged_events import Rejections, Staged, read_times
 from graph_etl.staged_keys import trimmed
 
@@ -57,6 +58,10 @@ def stage_verdicts(plan: VerdictPlan, rows: pl.DataFrame, namer: KeyNamer, notes
     account = _accounts(rows, plan.account, namer, rejections)
     words = trimmed(rows[plan.label])
     bad, good = words.is_in(sorted(plan.bad)), words.is_in(sorted(plan.good))
+    if ANY_LABEL in plan.bad:
+        bad = words.is_not_null() & ~good.fill_null(False)
+    elif ANY_LABEL in plan.good:
+        good = words.is_not_null() & ~bad.fill_null(False)
     speaks = (bad | good).fill_null(False).to_numpy()
     known = np.full(len(rows), NO_TIME)
     told = plan.known_at or plan.delay_from

@@ -4,6 +4,7 @@ from graph_etl.spec.base import duration_ms
 from graph_etl.spec.loading import load_spec, parse_spec
 from graph_etl.spec.models import ACCOUNT, Spec
 from graph_etl.spec.parts import (
+    ANY_LABEL,
     ROW,
     AccountIds,
     AccountMapping,
@@ -23,6 +24,7 @@ from graph_etl.spec.parts import (
 
 __all__ = [
     "ACCOUNT",
+    "ANY_LABEL",
     "ROW",
     "AccountIds",
     "AccountMapping",

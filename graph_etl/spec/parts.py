@@ -35,6 +35,9 @@ FORMATS = {
 ROW = "row"
 """The column that every source has: the row's number in its file, from 0."""
 
+ANY_LABEL = "*"
+"""Among the labels of a verdict: any label that is not named otherwise."""
+
 DERIVATIONS = {"subnet": "ip", "email_domain": "email"}
 """Derived kind, and the normalisation that it can be derived from."""
 
@@ -94,7 +97,9 @@ class Source(SpecPart):
         """The format of one of the paths, None if it cannot be told."""
         if self.format is not None:
             return self.format
-        endings = [ending for ending in FORMATS if path.lower().endswith(ending)]
+        # A glob may leave the end open: *.csv* finds plain and compressed files.
+        name = path.lower().rstrip("*?")
+        endings = [ending for ending in FORMATS if name.endswith(ending)]
         return FORMATS[max(endings, key=len)] if endings else None
 
     @property
@@ -326,8 +331,8 @@ class VerdictMapping(SpecPart):
         source: Name of the source.
         account: Column with the account's id.
         label: Column with the label.
-        bad: Labels that mean bad.
-        good: Labels that mean good; all others say nothing.
+        bad: Labels that mean bad; ``*`` is any label that does not mean good.
+        good: Labels that mean good; ``*`` is any label that does not mean bad. All others say nothing.
         known_at: When it became known.
         delay_ms: Or: how long after ``time`` (by default the account's first event) it became known.
         time: The time that ``delay`` counts from.

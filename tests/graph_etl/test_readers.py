@@ -194,6 +194,14 @@ def test_json_lines_that_are_no_objects_keep_their_numbers(tmp_path: Path) -> No
     assert rows["c"].to_list() == ["3", None, None, None, None, "3"]
 
 
+def test_a_key_that_only_some_json_files_hold_is_null_in_the_others(tmp_path: Path) -> None:
+    written(tmp_path, "1.jsonl", '{"a":1,"b":2}\n')
+    written(tmp_path, "2.jsonl", '{"a":1,"b":2,"c":3}\n')
+    one, two = (file.rows().collect()["c"].item() for file in files_of(tmp_path, "'*.jsonl*'"))
+    assert (one, two) == (None, "3")
+    assert "column 'cc': missing" in refused(tmp_path, "'*.jsonl'", ("a", "b", "cc"))
+
+
 def test_parquet_keeps_types_and_reads_fields_of_structures(tmp_path: Path) -> None:
     table = pl.DataFrame(
         {"a": [1, 2], "b": [{"x": 0.5}, {"x": None}], "c": pl.Series(["u", "v"], dtype=pl.Categorical)}
