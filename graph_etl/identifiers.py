@@ -11,8 +11,9 @@ from __future__ import annotations
 import hmac
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
 import polars as pl
 
 from graph_etl.errors import HashKeyError, IdentifierError, SpecError
@@ -128,7 +129,8 @@ def as_text(values: pl.Series) -> pl.Series:
         values: Text, numbers, flags, bytes or anything that polars can write.
 
     Returns:
-        Text of the same name; whole floating numbers lose their ``.0``, NaN becomes null.
+        Text of the same name; whole floating numbers lose their ``.0``, NaN becomes null, bytes that are no
+        UTF-8 are written in hex, lists and structures as JSON.
     """
     dtype = values.dtype
     if dtype == pl.String:
@@ -139,9 +141,21 @@ def as_text(values: pl.Series) -> pl.Series:
         written = values.fill_nan(None).cast(pl.String)
         chosen = pl.select(pl.when(same).then(whole.cast(pl.String)).otherwise(written)).to_series()
         return chosen.alias(values.name)
-    if dtype == pl.Binary:
-        return values.cast(pl.String, strict=False)
+    if dtype == pl.Binary or dtype.is_nested():
+        return pl.Series(values.name, [_written(value) for value in values.to_list()], dtype=pl.String)
     return values.cast(pl.String)
+
+
+def _written(value: Any) -> str | None:
+    """Bytes as the text they spell, else in hex; lists and structures as JSON."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.hex()
+    return orjson.dumps(value, default=str).decode()
 
 
 def normalise_value(kind: Kind, raw: str) -> str | None:

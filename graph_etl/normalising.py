@@ -83,7 +83,10 @@ def derive(derived: str, normalised: str) -> str:
 
 def _text(raw: str) -> str | None:
     _check_length(raw, _LONGEST)
-    return folded(raw) or None
+    text = folded(raw)
+    # Some characters fold to many.
+    _check_length(text, _LONGEST)
+    return text or None
 
 
 def _exact(raw: str) -> str | None:

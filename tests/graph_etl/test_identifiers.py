@@ -312,7 +312,8 @@ def test_each_distinct_value_is_normalised_once(monkeypatch: pytest.MonkeyPatch)
         (pl.Series([7, None]), ["7", None]),
         (pl.Series([7.0, 7.5, float("nan"), 1e18]), ["7", "7.5", None, "1000000000000000000"]),
         (pl.Series([True, False]), ["true", "false"]),
-        (pl.Series([b"x"]), ["x"]),
+        (pl.Series([b"x", b"\xff\x00", None]), ["x", "ff00", None]),
+        (pl.Series([[1, 2], None]), ["[1,2]", None]),
         (pl.Series([], dtype=pl.String), []),
     ],
 )
