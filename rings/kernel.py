@@ -8,10 +8,11 @@ nodes come first. So the cost of an account does not depend on how popular anyth
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit
 
 from features.kernel import (
     DAY_MS,
@@ -28,6 +29,9 @@ from features.kernel import (
     write_profile,
 )
 from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHARED: Final = 1
 DIRECT: Final = 2
@@ -499,22 +503,24 @@ def _weigh(
     return kept
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def link_block(
+@_compiled
+def link_rows(
     graph: Graph,
     profiles: Any,
     strengths: Strengths,
     asked: Asked,
     extras: Extras,
+    first: int,
+    last: int,
     count: Any,
     partner: Any,
     weight: Any,
     source: Any,
     via: Any,
 ) -> None:
-    """The strongest links of each question; row ``q`` of the outputs, ``count[q]`` of them filled."""
-    for q in prange(len(asked.account)):
-        found = room()
+    """The strongest links of questions ``first:last``: row ``q`` of the outputs, ``count[q]`` filled."""
+    found = room()
+    for q in range(first, last):
         n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
         order = np.argsort(-found.weight[:n_found], kind="mergesort")
         kept = min(n_found, partner.shape[1])
@@ -583,29 +589,42 @@ def write_link_features(graph: Graph, horizon: int, found: Partners, n_found: in
         out[index] = np.log1p(out[index])
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def feature_block(
-    graph: Graph, profiles: Any, strengths: Strengths, asked: Asked, extras: Extras, out: Any
+@_compiled
+def feature_rows(
+    graph: Graph,
+    profiles: Any,
+    strengths: Strengths,
+    asked: Asked,
+    extras: Extras,
+    first: int,
+    last: int,
+    out: Any,
 ) -> None:
-    """The link features of all questions, over the threads."""
-    for q in prange(len(asked.account)):
-        found = room()
-        row = np.empty(FEATURE_WIDTH, np.float64)
+    """The link features of questions ``first:last``."""
+    found = room()
+    row = np.empty(FEATURE_WIDTH, np.float64)
+    for q in range(first, last):
         n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
         write_link_features(graph, asked.horizon[q], found, n_found, row)
         for index in range(FEATURE_WIDTH):
             out[q, index] = row[index]
 
 
-@njit(cache=True, error_model="numpy")
-def feature_few(
-    graph: Graph, profiles: Any, strengths: Strengths, asked: Asked, extras: Extras, out: Any
-) -> None:
-    """The same without threads: starting them costs more than one answer."""
-    for q in range(len(asked.account)):
-        found = room()
-        row = np.empty(FEATURE_WIDTH, np.float64)
-        n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
-        write_link_features(graph, asked.horizon[q], found, n_found, row)
-        for index in range(FEATURE_WIDTH):
-            out[q, index] = row[index]
+# Questions that a thread takes at a time; each answer is independent, so neither this nor the number of
+# threads changes a bit.
+_SHARE: Final = 512
+
+
+def over_threads(rows: Callable[[int, int], None], n_rows: int) -> None:
+    """Call ``rows(first, last)`` for all rows, on as many threads as numba may use.
+
+    Args:
+        rows: Compiled code that lets go of the interpreter.
+        n_rows: Number of rows.
+    """
+    if n_rows <= _SHARE:
+        rows(0, n_rows)
+        return
+    with ThreadPoolExecutor(get_num_threads()) as threads:
+        shares = range(0, n_rows, _SHARE)
+        list(threads.map(lambda first: rows(first, min(n_rows, first + _SHARE)), shares))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features import FeatureSpec, asked_of, extras_of, graph_of, profiles
-from rings.kernel import FEATURE_WIDTH, feature_block, feature_few
+from rings.kernel import FEATURE_WIDTH, feature_rows, over_threads
 from rings.links import LinkConfig
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ LINK_FEATURES: Final = tuple(
 )
 """The columns of `link_features`."""
 
-# Below this many questions the threads cost more than they bring.
-_FEW = 64
+# From this many questions on the profiles of all accounts are computed first, to the same bits.
+_MANY = 64
 
 
 def link_features(
@@ -71,12 +71,16 @@ def link_features(
         return out
     strengths = (config or LinkConfig()).strengths(snapshot)
     asked, extras = asked_of(queries), extras_of(snapshot, queries)
-    none = np.empty((0, 0), np.float32)
-    if len(queries) < _FEW:
-        feature_few(graph_of(snapshot), none, strengths, asked, extras, out)
-        return out
     # Where all questions share one horizon and bring no edges, neighbours' profiles are computed once.
     shared = not len(queries.ext_node) and bool((queries.horizon == queries.horizon[0]).all())
-    table = profiles(snapshot, None, int(queries.horizon[0])) if shared else none
-    feature_block(graph_of(snapshot), table, strengths, asked, extras, out)
+    if shared and len(queries) >= _MANY:
+        table = profiles(snapshot, None, int(queries.horizon[0]))
+    else:
+        table = np.empty((0, 0), np.float32)
+    graph = graph_of(snapshot)
+
+    def rows(first: int, last: int) -> None:
+        feature_rows(graph, table, strengths, asked, extras, first, last, out)
+
+    over_threads(rows, len(queries))
     return out

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from features import Queries, asked_of, extras_of, graph_of, profiles
-from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths, link_block
+from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths, link_rows, over_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -205,18 +205,13 @@ def _gather(
     weight = np.zeros((size, config.most_links), np.float32)
     source = np.zeros((size, config.most_links), np.uint8)
     via = np.zeros((size, config.most_links), np.int32)
-    link_block(
-        graph,
-        table,
-        config.strengths(snapshot),
-        asked_of(queries),
-        extras_of(snapshot, queries),
-        count,
-        partner,
-        weight,
-        source,
-        via,
-    )
+    strengths = config.strengths(snapshot)
+    asked, extras = asked_of(queries), extras_of(snapshot, queries)
+
+    def rows(first: int, last: int) -> None:
+        link_rows(graph, table, strengths, asked, extras, first, last, count, partner, weight, source, via)
+
+    over_threads(rows, size)
     filled = np.arange(config.most_links) < count[:, None]
     here = np.repeat(queries.account, count)
     there = partner[filled].astype(np.int64)

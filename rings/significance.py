@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from rings.links import Links
 
-# Share of the null model's groups that the tail is fitted to, and the fewest of them.
-_TAIL_SHARE = 0.1
+# Shares of the null model's groups that a tail is fitted to, and the fewest of them. The heaviest tail
+# counts: a few large groups may lie far out while most are small.
+_TAIL_SHARES = (0.1, 0.03, 0.0)
 _TAIL_LEAST = 20
 
 
@@ -65,7 +66,7 @@ def tail_p_values(
     r"""Chance that a group of a platform where nobody acts together is at least as tight.
 
     Where the null model's groups are many, their share counts. Beyond them an exponential tail goes on,
-    fitted to their excesses (peaks over threshold; Pickands, 1975, shape 0):
+    fitted to their excesses over several thresholds (Pickands, 1975, shape 0), of which the heaviest counts:
     :math:`P(T \ge t) = \zeta \, e^{-(t - t_0) / \beta}`, with :math:`\beta` the mean excess over
     :math:`t_0`. If the null model makes fewer groups than were found, the rest of its groups count as loose.
 
@@ -87,16 +88,17 @@ def tail_p_values(
     tested = max(1, n_groups) * null_runs
     ordered = np.sort(null)
     above = len(ordered) - np.searchsorted(ordered, observed, side="left")
-    n_tail = min(len(ordered), max(_TAIL_LEAST, int(len(ordered) * _TAIL_SHARE)))
-    if n_tail < 2:
+    if len(ordered) < 2:
         return np.asarray(np.minimum(1.0, (above + 1.0) / (tested + 1.0)), np.float64)
-    start = ordered[-n_tail]
-    scale = max(float((ordered[-n_tail:] - start).mean()), 1e-6)
-    # The fit's own uncertainty: the mean of n exponentials lies two standard errors below the truth once in
-    # fifty times.
-    scale *= 1.0 + 2.0 / np.sqrt(n_tail)
-    tail = n_tail * np.exp(-np.maximum(0.0, observed - start) / scale)
-    expected = np.where(observed > start, np.maximum(tail, above), np.maximum(above, n_tail))
+    expected = above.astype(np.float64)
+    for share in _TAIL_SHARES:
+        n_tail = min(len(ordered), max(_TAIL_LEAST, int(len(ordered) * share)))
+        start = ordered[-n_tail]
+        # The fit's own uncertainty: the mean of n exponentials lies two standard errors below the truth once
+        # in fifty times.
+        scale = max(float((ordered[-n_tail:] - start).mean()), 1e-6) * (1.0 + 2.0 / np.sqrt(n_tail))
+        tail = n_tail * np.exp(-np.maximum(0.0, observed - start) / scale)
+        expected = np.where(observed > start, np.maximum(tail, expected), np.maximum(expected, n_tail))
     return np.clip(expected / tested, 1e-300, 1.0)
 
 
