@@ -50,7 +50,7 @@ lint: .venv/.dev ## Check style, types and which room imports which
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: .venv/.core ## Time and peak memory of build at 1, 2 and 4 copies of the largest table
+bench: .venv/.dev ## Time and peak memory of build at 1, 2 and 4 copies of the largest table
 	@$(BIN)/python benchmarks/build.py $(ARGS)
 
 clean: ## Remove .venv and the demo's workspaces
@@ -68,5 +68,5 @@ clean: ## Remove .venv and the demo's workspaces
 	@touch $@
 
 .venv/.dev: .venv/.core
-	@$(INSTALL) -e ".[dev,notebooks,neo4j,ray]"
+	@$(INSTALL) -e ".[dev,notebooks,ray]"
 	@touch $@

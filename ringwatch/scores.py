@@ -22,8 +22,8 @@ class Scores:
         bundle: Version of the bundle; None without one.
         score: ``float64[A]`` in [0, 1]; 0 for all without a bundle.
         percentile: ``float64[A]``, 0 to 100.
-        held_out: ``float64[A]``, the score by a chain that had not seen the account's verdict; NaN where
-            there is none.
+        held_out: ``float64[A]``, the score by models that were fitted without the account's fold; NaN where
+            it never was held out.
     """
 
     bundle: str | None

@@ -50,7 +50,7 @@ def score_table(place: Workspace, snapshot: Snapshot, *, held_out: bool = False)
     Args:
         place: The workspace.
         snapshot: Its current snapshot.
-        held_out: Give accounts with a verdict the score of a chain that had not seen it.
+        held_out: Give each account the score of models that were fitted without its fold, where there is one.
 
     Returns:
         Columns `account`, `score`, `percentile`, `decision`, `ring`; all accounts in the snapshot's order.

@@ -35,7 +35,7 @@ def _scores(
         bool,
         typer.Option(
             "--held-out",
-            help="Score accounts with a verdict by models that had not seen it, as an evaluation needs.",
+            help="Scores by models fitted without the account's fold, as an evaluation needs.",
         ),
     ] = False,
     workspace: WorkspaceOption = None,

@@ -1,0 +1,59 @@
+"""Batch scoring gives the same bits however it is cut and wherever it runs."""
+
+import builtins
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gnn
+from ray_jobs import RayMissing, score_accounts, score_here, score_over_ray
+from tests.building import Built
+
+
+@pytest.fixture(scope="module")
+def bundle(timed_build: Built) -> gnn.Bundle:
+    return gnn.train(timed_build.snapshot, timed_build.workspace, seed=1)
+
+
+def test_chunks_do_not_change_a_bit(timed_build: Built, bundle: gnn.Bundle) -> None:
+    path = timed_build.snapshot.path
+    whole = score_here(path, bundle.path)
+    assert whole.height == timed_build.snapshot.n_accounts
+    assert whole["account_id"].to_list() == timed_build.snapshot.account_ids.to_list()
+    assert whole.equals(score_here(path, bundle.path, chunk_accounts=7))
+
+
+def test_the_order_asked_does_not_change_a_bit(timed_build: Built, bundle: gnn.Bundle) -> None:
+    paths = str(timed_build.snapshot.path), str(bundle.path)
+    asked = np.array([5, 3, 250, 0], dtype=np.int64)
+    assert score_accounts(*paths, asked).sort("account").equals(score_accounts(*paths, np.sort(asked)))
+
+
+def test_scores_are_those_that_training_stored(timed_build: Built, bundle: gnn.Bundle) -> None:
+    here = score_here(timed_build.snapshot.path, bundle.path)
+    assert here["score"].to_numpy() == pytest.approx(bundle.scores["score"].to_numpy(), abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_ray_tasks_give_the_same_bits(timed_build: Built, bundle: gnn.Bundle) -> None:
+    path = timed_build.snapshot.path
+    spread = score_over_ray(path, bundle.path, chunk_accounts=100)
+    assert spread.equals(score_here(path, bundle.path))
+
+
+def test_without_ray_the_error_names_the_extra(
+    timed_build: Built, bundle: gnn.Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_import = builtins.__import__
+
+    def no_ray(name: str, *rest: Any, **named: Any) -> ModuleType:
+        if name == "ray":
+            raise ModuleNotFoundError(name)
+        return real_import(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", no_ray)
+    with pytest.raises(RayMissing, match=r"ringwatch\[ray\]"):
+        score_over_ray(timed_build.snapshot.path, bundle.path)
