@@ -28,12 +28,12 @@ def decisions(
         bundle: A bundle with the scores of its accounts.
         rings: A rings run on the same snapshot; None if there is none.
         policy: The policy; the one that comes with the package when None.
-        scores: Columns `account_id`, `score` and `percentile`; those that the bundle holds when None. A bundle
-            that was trained on an earlier snapshot holds none for later accounts.
+        scores: Columns `account_id`, `score` and `percentile`; those that the bundle holds when None. A
+            bundle that was trained on an earlier snapshot holds none for later accounts.
 
     Returns:
-        One row an account in the snapshot's order: `account` (its id as stored), `score`, `percentile` (0 to
-        100), `decision`, `ring` (null without one), `risk_level`.
+        One row an account in the snapshot's order: `account` (its id as stored), `score`, `percentile`
+        (0 to 100), `decision`, `ring` (null without one), `risk_level`.
     """
     accounts = AccountRepository(snapshot)
     repository = None if rings is None else RingRepository(rings, snapshot.n_accounts)

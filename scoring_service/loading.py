@@ -127,7 +127,7 @@ def evidence_table(accounts: AccountRepository, rings: RingRepository | None) ->
     none = np.zeros(n_accounts, dtype=np.int64)
     ring_size, ring_known_bad = (none, none) if rings is None else rings.sizes(n_accounts)
     return EvidenceTable(
-        confirmed_bad=accounts.bad_from_ms <= accounts.end_ms,
+        confirmed_bad=accounts.bad_from_ms <= accounts.known_until_ms,
         shared=accounts.all_shared_with_bad(),
         ring_size=ring_size,
         ring_known_bad=ring_known_bad,

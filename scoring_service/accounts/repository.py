@@ -53,6 +53,9 @@ class AccountRepository:
         self._by_kind = dict(self.identifier_relations)
         self.end_ms = _end_ms(snapshot)
         self.bad_from_ms = _bad_from_ms(snapshot, self.end_ms)
+        # A verdict may have become known after the last event; whoever reads the snapshot knows it.
+        known_ms = snapshot.verdicts["known_ms"].max()
+        self.known_until_ms = max(self.end_ms, known_ms) if isinstance(known_ms, int) else self.end_ms
 
     def find(self, account_id: str) -> int | None:
         """Return an account's index, None if the snapshot has not seen it."""
@@ -61,6 +64,10 @@ class AccountRepository:
     def is_confirmed_bad(self, account: int, time_ms: int) -> bool:
         """Whether the last verdict on an account says bad and was known at a time."""
         return bool(self.bad_from_ms[account] <= time_ms)
+
+    def is_known_bad(self, account: int) -> bool:
+        """Whether the last verdict on an account says bad."""
+        return bool(self.bad_from_ms[account] != NEVER_MS)
 
     def verdict(self, account: int) -> dict[str, Any] | None:
         """Return the last verdict on an account: label, known_ms, reason."""

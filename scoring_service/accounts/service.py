@@ -118,8 +118,10 @@ class AccountService:
         ring = None if loaded.rings is None else loaded.rings.membership(account)
         row = None if ring is None or loaded.rings is None else loaded.rings.row(ring.ring)
         evidence = Evidence(
-            confirmed_bad=accounts.is_confirmed_bad(account, accounts.end_ms),
-            shared=accounts.shared_with_bad(account, accounts.nodes_of(account, end), end, accounts.end_ms),
+            confirmed_bad=accounts.is_known_bad(account),
+            shared=accounts.shared_with_bad(
+                account, accounts.nodes_of(account, end), end, accounts.known_until_ms
+            ),
             ring_size=0 if row is None else row["size"],
             ring_known_bad=0 if row is None else row["n_known_bad"],
         )
@@ -154,7 +156,7 @@ class AccountService:
         accounts, end = self._loaded.accounts, self._loaded.snapshot.end_horizon
         found = []
         for use in accounts.identifiers(account):
-            bad = accounts.shared_with_bad(account, [(use.kind, use.node)], end, accounts.end_ms)
+            bad = accounts.shared_with_bad(account, [(use.kind, use.node)], end, accounts.known_until_ms)
             found.append(
                 SharedIdentifier(
                     kind=use.kind,

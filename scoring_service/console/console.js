@@ -129,7 +129,7 @@ function table(columns, rows) {
 function evidenceTable(evidence) {
   const rows = evidence.map((item) => element("tr", { id: `evidence-${item.id}` },
     element("td", { text: item.id }), element("td", { text: item.text }),
-    element("td", { class: "number", text: number(item.weight) })));
+    element("td", { class: "number", text: number(item.weight, 1) })));
   return table([["Id"], ["What"], ["Weight", "number"]], rows);
 }
 
@@ -141,10 +141,19 @@ function memberTable(members) {
   return table([["Account"], ["Role"], ["Verdict"], ["Tie", "number"], ["Score", "number"]], rows);
 }
 
+// What one account did at one moment stands in one row.
 function timelineTable(timeline) {
-  const rows = timeline.map((entry) => element("tr", {},
-    element("td", { text: time(entry.time) }), element("td", { text: entry.text })));
-  return table([["When"], ["What"]], rows);
+  const moments = new Map();
+  for (const entry of timeline) {
+    const key = `${entry.time} ${entry.account_id}`;
+    if (!moments.has(key)) moments.set(key, { ...entry, what: [] });
+    const used = entry.event.startsWith("used:");
+    moments.get(key).what.push(entry.with ? `${used ? "" : `${entry.event} · `}${entry.with.kind} ${entry.with.shown}` : entry.event);
+  }
+  const rows = [...moments.values()].map((moment) => element("tr", {},
+    element("td", { text: time(moment.time) }), element("td", {}, element("code", { text: moment.account_id })),
+    element("td", { text: moment.what.join(", ") })));
+  return table([["When"], ["Account"], ["What"]], rows);
 }
 
 // A spring layout that starts from a circle, so that the same ring always looks the same.
@@ -192,44 +201,57 @@ function scoreColour(score) {
   return `rgb(${from.map((c, i) => Math.round(c + (to[i] - c) * score)).join(",")})`;
 }
 
+function edgeClass(edge) {
+  if (edge.relation === "link") return "edge-link";
+  return edge.relation.startsWith("used:") || edge.relation === "nearest known bad" ? "edge" : "edge-deal";
+}
+
 function picture(detail) {
   const { nodes, edges } = detail.subgraph;
   if (nodes.length === 0) return element("p", { class: "empty", text: "No picture of this ring." });
   const place = new Map(nodes.map((node, index) => [node.id, index]));
-  const pairs = edges.map((edge) => [place.get(edge.source), place.get(edge.target)]).filter(([a, b]) => a !== undefined && b !== undefined);
+  const drawn = edges.filter((edge) => place.has(edge.source) && place.has(edge.target));
+  const pairs = drawn.map((edge) => [place.get(edge.source), place.get(edge.target)]);
   const points = layout(nodes, pairs);
-  const bad = new Set(detail.members.filter((member) => member.known_bad).map((member) => member.account_id));
   const scores = new Map(detail.members.map((member) => [member.account_id, member.score]));
   const words = `${plural(detail.ring.size, "account")} of ring ${detail.ring.id} and what links them`;
   const drawing = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words });
-  for (const [from, to] of pairs) {
-    drawing.append(shape("line", { class: "edge", x1: points[from].x, y1: points[from].y, x2: points[to].x, y2: points[to].y }));
+  // Links are an outcome, not a fact, so they lie below what accounts really used and did.
+  for (const wanted of ["edge-link", "edge", "edge-deal"]) {
+    drawn.forEach((edge, index) => {
+      if (edgeClass(edge) !== wanted) return;
+      const [from, to] = pairs[index];
+      drawing.append(shape("line", { class: wanted, x1: points[from].x, y1: points[from].y, x2: points[to].x, y2: points[to].y }));
+    });
   }
   const isFew = nodes.length <= LABELLED_NODES;
   nodes.forEach((node, index) => {
     const { x, y } = points[index];
     const group = shape("g", { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
-    group.append(shape("title", {}, document.createTextNode(`${node.kind} ${node.label}`)));
+    group.append(shape("title", {}, document.createTextNode(`${node.kind} ${node.key}${node.role ? `, ${node.role}` : ""}`)));
     if (node.kind === "account") {
       const mark = shape("circle", { r: isFew ? 8 : 6 });
-      if (scores.has(node.label)) { mark.setAttribute("class", "node-account"); mark.style.fill = scoreColour(scores.get(node.label)); }
+      if (scores.has(node.key)) { mark.setAttribute("class", "node-account"); mark.style.fill = scoreColour(scores.get(node.key)); }
       else mark.setAttribute("class", "node-outside");
       group.append(mark);
-      if (bad.has(node.label)) group.append(shape("circle", { class: "node-bad", r: isFew ? 12 : 9.5 }));
+      if (node.known_bad) group.append(shape("circle", { class: "node-bad", r: isFew ? 12 : 9.5 }));
     } else {
       const half = isFew ? 7 : 5;
       group.append(shape("rect", { class: "node-entity", x: -half, y: -half, width: 2 * half, height: 2 * half, rx: 2 }));
     }
     if (isFew || node.kind !== "account" && nodes.length <= 2 * LABELLED_NODES) {
-      const text = node.kind === "account" ? node.label : node.kind;
-      group.append(shape("text", { class: "node-label", x: 12, y: 4 }, document.createTextNode(text.length > 18 ? `${text.slice(0, 17)}…` : text)));
+      const text = node.kind === "account" ? node.label : node.kind.replaceAll("_", " ");
+      const isRight = x > WIDTH - 110;
+      const label = shape("text", { class: "node-label", x: isRight ? -15 : 15, y: 4, "text-anchor": isRight ? "end" : "start" });
+      label.textContent = text.length > 18 ? `${text.slice(0, 17)}…` : text;
+      group.append(label);
     }
     drawing.append(group);
   });
-  return element("figure", {}, drawing, legend(detail));
+  return element("figure", {}, drawing, legend());
 }
 
-function legend(detail) {
+function legend() {
   const mark = (...parts) => shape("svg", { viewBox: "-10 -10 20 20", width: 18, height: 18, "aria-hidden": "true" }, ...parts);
   const low = shape("circle", { r: 6 }), high = shape("circle", { r: 6 });
   low.style.fill = scoreColour(0); high.style.fill = scoreColour(1);
@@ -237,7 +259,9 @@ function legend(detail) {
     element("span", {}, mark(low), "account, low score"), element("span", {}, mark(high), "high score"),
     element("span", {}, mark(shape("circle", { class: "node-bad", r: 7 })), "confirmed bad"),
     element("span", {}, mark(shape("rect", { class: "node-entity", x: -6, y: -6, width: 12, height: 12, rx: 2 })), "shared identifier or counterparty"),
-    detail.subgraph.truncated ? element("span", { text: "Only a part is drawn." }) : null);
+    element("span", {}, mark(shape("line", { class: "edge", x1: -9, x2: 9, y1: 0, y2: 0 })), "used"),
+    element("span", {}, mark(shape("line", { class: "edge-deal", x1: -9, x2: 9, y1: 0, y2: 0 })), "dealt with"),
+    element("span", {}, mark(shape("line", { class: "edge-link", x1: -9, x2: 9, y1: 0, y2: 0 })), "linked"));
 }
 
 at("filters").addEventListener("submit", (event) => {

@@ -31,10 +31,25 @@ PAGE: Final[dict[str, Any]] = {
 RING: Final[dict[str, Any]] = {
     "ring": _RING,
     "sentences": [
-        {"text": "14 accounts on 2 devices that nobody else used.", "evidence": ["e1", "e2"]},
-        {"text": "They signed up within 41 minutes.", "evidence": ["e3"]},
+        {"text": "14 accounts on 2 devices that nobody else used.", "evidence": ["e1"]},
+        {"text": "They signed up within 41 minutes.", "evidence": ["e2"]},
     ],
-    "evidence": [{"id": "e1", "kind": "device", "key": "6f0d…", "accounts": 9, "weight": 0.9}],
+    "evidence": [
+        {
+            "id": "e1",
+            "type": "identifiers",
+            "weight": 92.4,
+            "text": "14 of 14 accounts used device 6f0d12ab… (9 accounts), 88ac01fe… (5 accounts); "
+            "nobody else used any of these",
+        },
+        {
+            "id": "e2",
+            "type": "burst",
+            "weight": 80.1,
+            "text": "14 of 14 accounts first appeared (signup) within 41 minutes; "
+            "16 on the whole platform did then",
+        },
+    ],
     "members": [
         {"account_id": "player-00017", "role": "hub", "weight": 0.98, "score": 0.97, "known_bad": True}
     ],
@@ -46,6 +61,5 @@ RING: Final[dict[str, Any]] = {
         ],
         "edges": [{"source": "account:player-00017", "target": "device:6f0d…", "relation": "used:device"}],
     },
-    "cypher": None,
     **_ABOUT,
 }

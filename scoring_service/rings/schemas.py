@@ -84,11 +84,12 @@ class RingDetail(BaseModel):
 
     ring: RingSummary
     sentences: list[Sentence]
-    evidence: list[dict[str, Any]] = Field(description="Ranked by weight; each has an `id`.")
+    evidence: list[dict[str, Any]] = Field(
+        description="Ranked by weight; each has `id`, `type`, `weight`, `text` and its facts."
+    )
     members: list[RingMember]
     timeline: list[dict[str, Any]] = Field(description="What happened when, the earliest first.")
     subgraph: dict[str, Any] = Field(description="`nodes` and `edges` to draw, at most 300 nodes.")
-    cypher: str | None = Field(description="Reproduces the ring in Neo4j Browser.")
     run: str
     graph_as_of: str | None
     simulated: bool

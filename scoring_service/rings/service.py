@@ -8,6 +8,7 @@ from typing import Any
 
 from scoring_service.errors import AccountNotFound, CursorExpired, CursorInvalid, RingNotFound
 from scoring_service.loading import Loaded, plain
+from scoring_service.rings.presentation import evidence_text
 from scoring_service.rings.repository import RingRepository
 from scoring_service.rings.schemas import (
     RingDetail,
@@ -17,6 +18,7 @@ from scoring_service.rings.schemas import (
     RingSummary,
     Sentence,
 )
+from scoring_service.risk.reading import iso
 
 
 class RingService:
@@ -83,11 +85,10 @@ class RingService:
         return RingDetail(
             ring=summary(row),
             sentences=_sentences(explained),
-            evidence=plain(explained.get("evidence", [])),
+            evidence=[{**piece, "text": evidence_text(piece)} for piece in plain(explained["evidence"])],
             members=self._members(rings, ring_id),
-            timeline=plain(explained.get("timeline", [])),
-            subgraph=plain(explained.get("subgraph", {"nodes": [], "edges": []})),
-            cypher=explained.get("cypher"),
+            timeline=[{**entry, "time": iso(entry["time_ms"])} for entry in plain(explained["timeline"])],
+            subgraph=plain(explained["subgraph"]),
             run=rings.run.id,
             graph_as_of=self._loaded.graph_as_of,
             simulated=self._loaded.simulated,
@@ -101,7 +102,7 @@ class RingService:
                 role=member["role"],
                 weight=member["weight"],
                 score=loaded.last_score(member["account"])[0],
-                known_bad=loaded.accounts.is_confirmed_bad(member["account"], loaded.accounts.end_ms),
+                known_bad=loaded.accounts.is_known_bad(member["account"]),
             )
             for member in rings.members(ring_id)
         ]
@@ -129,7 +130,7 @@ def summary(row: dict[str, Any]) -> RingSummary:
 def _sentences(explained: dict[str, Any]) -> list[Sentence]:
     return [
         Sentence(text=str(sentence["text"]), evidence=[str(ref) for ref in sentence["evidence"]])
-        for sentence in explained.get("sentences", [])
+        for sentence in explained["sentences"]
     ]
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import structlog
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -22,6 +23,7 @@ from scoring_service.errors import (
 from scoring_service.risk.examples import ANSWERS, REQUESTS
 from scoring_service.risk.schemas import RiskAnswer, RiskRequest
 
+_log = structlog.get_logger("scoring_service")
 router = APIRouter(prefix="/v1/risk", tags=["risk"])
 
 _ERRORS = responses(
@@ -66,6 +68,15 @@ async def post_risk(request: Request) -> Response:
         raise UnsupportedMediaType(content_type[:100])
     service = risk_of(request)
     answer = service.assess(_parse(await request.body()))
+    _log.info(
+        "risk.answered",
+        answer=answer.id,
+        decision=answer.decision,
+        level=answer.risk_level,
+        rule=answer.policy.rule,
+        moment=answer.policy.moment,
+        degraded=None if answer.degraded is None else answer.degraded.reason,
+    )
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import gnn
 from features import Queries
 from scoring_service.loading import Loaded, Problem, plain
-from scoring_service.policy import Decided, Evidence, decide
+from scoring_service.policy import Decided, Evidence, SharedUse, decide
 from scoring_service.risk.reading import Reading, read_time
 from scoring_service.risk.schemas import (
     Degraded,
@@ -49,15 +49,15 @@ class _Asked:
         account: Account index; None for one that the graph has not seen.
         time_ms: When the event happened.
         horizon: Rows with a position below it are visible.
-        own: Kind and node of the event's identifiers that the graph knows.
         users: For each identifier of event and account, the accounts that used it, hubs left out.
+        shared: Those of the identifiers that a confirmed bad account used.
     """
 
     account: int | None
     time_ms: int
     horizon: int
-    entities: Sequence[tuple[str, int]]
     users: Sequence[NDArray[np.int32]]
+    shared: Sequence[SharedUse]
 
 
 class RiskService:
@@ -94,15 +94,6 @@ class RiskService:
         scored = self._score(reading, asked, moment)
         ring = self._ring(asked)
         decided = self._decide(asked, moment, scored, ring)
-        _log.info(
-            "risk.answered",
-            decision=decided.decision,
-            level=decided.level,
-            rule=decided.rule,
-            moment=moment,
-            seen=asked.account is not None,
-            degraded=None if scored.degraded is None else scored.degraded.reason,
-        )
         return RiskAnswer(
             id=f"ra_{secrets.token_hex(10)}",
             event_id=request.event_id,
@@ -142,7 +133,8 @@ class RiskService:
             found = loaded.accounts.users(kind, node, horizon)
             if found is not None:
                 users.append(found if account is None else found[found != account])
-        return _Asked(account, time_ms, horizon, tuple(entities), users)
+        shared = loaded.accounts.shared_with_bad(account, entities, horizon, time_ms)
+        return _Asked(account, time_ms, horizon, users, shared)
 
     def _score(self, reading: Reading, asked: _Asked, moment: str) -> Scored:
         loaded = self._loaded
@@ -178,14 +170,37 @@ class RiskService:
             score, percentile = loaded.last_score(asked.account)
             if score is not None:
                 degraded = Degraded(reason=problem.reason, message=problem.message, fallback="last_score")
-                return Scored(score, percentile, loaded.calibrated, (), degraded)
+                return Scored(score, percentile, loaded.calibrated, self._contact(asked), degraded)
         reputation = self._reputation(asked)
         degraded = Degraded(
             reason=problem.reason,
             message=problem.message,
             fallback="policy_default" if reputation is None else "identifier_reputation",
         )
-        return Scored(reputation, None, False, (), degraded)
+        return Scored(reputation, None, False, self._contact(asked), degraded)
+
+    def _contact(self, asked: _Asked) -> list[RiskReason]:
+        """Tell of contact with confirmed bad accounts, which needs no model."""
+        snapshot = self._loaded.snapshot
+        code = "SHARED_WITH_CONFIRMED_BAD"
+        return [
+            RiskReason(
+                code=code,
+                message=_shared_words(use),
+                impact=None,
+                evidence=[
+                    {
+                        "type": "shared_node",
+                        "kind": use.kind,
+                        "key": snapshot.node_keys[use.node],
+                        "accounts": use.others,
+                        "known_bad": use.bad,
+                    }
+                ],
+                safe_for_user=gnn.REASON_CATALOGUE[code].safe_for_user,
+            )
+            for use in sorted(asked.shared, key=lambda use: (use.others, use.kind, use.node))[:MAX_REASONS]
+        ]
 
     def _reputation(self, asked: _Asked) -> float | None:
         """Shrunken share of confirmed bad accounts among those that used an identifier; the worst one's."""
@@ -224,7 +239,7 @@ class RiskService:
         evidence = Evidence(
             confirmed_bad=asked.account is not None
             and accounts.is_confirmed_bad(asked.account, asked.time_ms),
-            shared=accounts.shared_with_bad(asked.account, asked.entities, asked.horizon, asked.time_ms),
+            shared=asked.shared,
             ring_size=ring.size if ring is not None and is_member else 0,
             ring_known_bad=ring.known_bad if ring is not None and is_member else 0,
         )
@@ -260,6 +275,11 @@ def reason_of(reason: gnn.Reason) -> RiskReason:
         evidence=plain(reason.evidence),
         safe_for_user=reason.safe_for_user,
     )
+
+
+def _shared_words(use: SharedUse) -> str:
+    others = f"{use.others} other account{'' if use.others == 1 else 's'}"
+    return f"Shares {use.kind.replace('_', ' ')} with {others}, {use.bad} of them confirmed bad."
 
 
 def _finite(value: float | None) -> float | None:

@@ -35,7 +35,7 @@ def test_pages_of_one_hold_what_one_page_holds(client: Client) -> None:
     whole = [ring["id"] for ring in page_of(client, "?limit=200")["rings"]]
     assert len(whole) >= 3
     found: list[str] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = page_of(client, f"?limit=1{f'&cursor={cursor}' if cursor else ''}")
         found += [ring["id"] for ring in page["rings"]]
@@ -145,3 +145,12 @@ def test_without_a_rings_run_the_error_says_what_to_do(
         error = client.get(path).json()["error"]
         assert error["code"] == "rings_unavailable"
         assert "ringwatch rings" in error["message"]
+
+
+def test_every_piece_of_evidence_is_told_in_a_line(client: Client) -> None:
+    for ring in page_of(client, "?limit=50")["rings"]:
+        for piece in client.get(f"/v1/rings/{ring['id']}").json()["evidence"]:
+            assert piece["text"]
+            assert (
+                piece["type"].replace("_", " ") + ":" not in piece["text"]
+            )  # no type is left to the general words

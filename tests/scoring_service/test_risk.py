@@ -301,6 +301,8 @@ def test_without_a_bundle_the_last_score_is_gone_and_the_reputation_answers(
     assert (nobody["decision"], nobody["policy"]["rule"]) == ("challenge", "fallback")
     evader = answer_of(client, sign_up_event("e-new", device=BANNED_DEVICE))
     assert evader["decision"] == "deny"
+    assert [reason["code"] for reason in evader["reasons"]] == ["SHARED_WITH_CONFIRMED_BAD"]
+    assert evader["reasons"][0]["message"] == "Shares device with 1 other account, 1 of them confirmed bad."
     assert client.get("/readyz").json()["status"] == "degraded"
 
 
