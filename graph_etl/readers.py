@@ -33,7 +33,7 @@ import polars as pl
 from graph_etl.errors import DataError
 from graph_etl.file_formats import ROW_ERROR, open_table
 from graph_etl.spec.base import suggestion
-from graph_etl.spec.parts import ROW
+from graph_etl.spec.sources import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

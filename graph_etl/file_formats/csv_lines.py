@@ -29,7 +29,7 @@ from graph_etl.file_formats.table import (
     lazy_batches,
     text_schema,
 )
-from graph_etl.spec.parts import ROW
+from graph_etl.spec.sources import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

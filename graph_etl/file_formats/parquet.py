@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from graph_etl.file_formats.table import EXTRA, ROW_ERROR, Place, free_name, lazy_batches
-from graph_etl.spec.parts import ROW
+from graph_etl.spec.sources import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from graph_etl.errors import DataError
-from graph_etl.spec.parts import ROW
+from graph_etl.spec.sources import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

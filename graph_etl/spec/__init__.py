@@ -5,7 +5,6 @@ from graph_etl.spec.loading import load_spec, parse_spec
 from graph_etl.spec.models import ACCOUNT, Spec
 from graph_etl.spec.parts import (
     ANY_LABEL,
-    ROW,
     AccountIds,
     AccountMapping,
     Attribute,
@@ -14,13 +13,13 @@ from graph_etl.spec.parts import (
     FoldMapping,
     GroupMapping,
     Kind,
-    Source,
     SplitMapping,
     TimeColumn,
     Times,
     TypeRule,
     VerdictMapping,
 )
+from graph_etl.spec.sources import ROW, Source
 
 __all__ = [
     "ACCOUNT",

@@ -11,19 +11,18 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from graph_etl.spec.base import DurationMs, Name, SpecPart, Text, duration_ms, reject, suggestion
 from graph_etl.spec.parts import (
-    ROW,
     AccountIds,
     AccountMapping,
     EventMapping,
     FoldMapping,
     GroupMapping,
     Kind,
-    Source,
     SplitMapping,
     TimeColumn,
     Times,
     VerdictMapping,
 )
+from graph_etl.spec.sources import ROW, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,8 @@ from graph_etl.spec import (
     VerdictMapping,
     parse_spec,
 )
-from graph_etl.spec.parts import DERIVATIONS, FORMATS
+from graph_etl.spec.parts import DERIVATIONS
+from graph_etl.spec.sources import FORMATS
 
 DOCS = Path(__file__).parents[2] / "docs" / "spec.md"
 TEXT = DOCS.read_text()
