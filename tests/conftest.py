@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from graph_etl import Snapshot
 from graph_etl.identifiers import HASH_KEY_VARIABLE
@@ -15,6 +16,10 @@ from tests.building import (
     platform_files,
     transfer_files,
 )
+
+# A first example may compile a kernel, and machines of CI are shared: time is no property of the code here.
+settings.register_profile("ringwatch", deadline=None)
+settings.load_profile("ringwatch")
 
 
 @pytest.fixture(scope="session", autouse=True)

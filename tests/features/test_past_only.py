@@ -107,7 +107,9 @@ def test_an_event_is_answered_as_if_it_were_already_in(
         for name, column in (("signups.csv", 2), ("logins.csv", 2), ("gifts.csv", 3), ("verdicts.csv", 2))
         for head, body in (rows_of(orderly_files[name]),)
     }
-    before = build_from_text(tmp_path / "before", PLATFORM_SPEC, orderly_files | cut).snapshot
+    before = build_from_text(
+        tmp_path / "before", PLATFORM_SPEC, orderly_files | cut, max_quarantine=1.0
+    ).snapshot
     assert before.account_index(account) is None
     hasher = Hasher.from_env(required=True)
     event = Queries.for_event(

@@ -1,0 +1,79 @@
+"""Who is an example, of what, and from when."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gnn.targets import known_bad_span, targets
+from graph_etl import Snapshot
+from tests.building import PLATFORM_SPEC, build_from_text, csv_text, platform_files
+
+DAY_MS = 24 * 3_600_000
+
+
+def at_ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def test_an_account_too_young_for_a_verdict_is_no_negative(timed_snapshot: Snapshot) -> None:
+    found = targets(timed_snapshot)
+    verdict = timed_snapshot.labels()
+    end_ms = timed_snapshot.manifest["time_range_ms"][1]
+    matured = np.asarray(timed_snapshot.first_seen_ms) + 30 * DAY_MS <= end_ms
+    silent = verdict < 0
+    assert (found.label[silent & matured] == 0).all()
+    assert (found.label[silent & ~matured] == -1).all()
+    assert (silent & matured).any()
+    assert (silent & ~matured).any()
+
+
+def test_a_verdict_counts_only_once_it_was_known(timed_snapshot: Snapshot) -> None:
+    cut_ms = at_ms("2025-03-20")
+    known = timed_snapshot.verdicts.filter(timed_snapshot.verdicts["known_ms"] <= cut_ms)
+    bad = set(known.filter(known["label"] == 1)["account"].to_list())
+    assert set(np.flatnonzero(targets(timed_snapshot, cut_ms).label == 1).tolist()) == bad
+    assert len(bad) < int((targets(timed_snapshot).label == 1).sum())  # not vacuous
+
+
+def test_known_bad_begins_and_ends_with_verdicts(tmp_path: Path) -> None:
+    files = platform_files()
+    rows = [
+        ("h000", "bad", "2025-03-10T00:00:00+00:00", "reported"),
+        ("h000", "good", "2025-03-20T00:00:00+00:00", "appeal"),
+    ]
+    files["verdicts.csv"] = csv_text("account,verdict,known_at,reason", rows)
+    snapshot = build_from_text(tmp_path, PLATFORM_SPEC, files).snapshot
+    since, until = known_bad_span(snapshot, untimed=False)
+    account = snapshot.account_index("h000")
+    assert since[account] + 1 == snapshot.horizon_at(at_ms("2025-03-10") - 1) + 1
+    assert until[account] == snapshot.horizon_at(at_ms("2025-03-20") - 1)
+    others = np.arange(snapshot.n_accounts) != account
+    assert (since[others] == np.iinfo(np.int64).max).all()
+
+
+def test_verdicts_without_a_time_are_never_inputs(untimed_snapshot: Snapshot) -> None:
+    assert (untimed_snapshot.labels() == 1).any()
+    since, _ = known_bad_span(untimed_snapshot, untimed=False)
+    assert (since == np.iinfo(np.int64).max).all()
+    today, _ = known_bad_span(untimed_snapshot, untimed=True)
+    np.testing.assert_array_equal(today < 0, untimed_snapshot.labels() == 1)
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        pytest.param("none", "label_free", id="no-verdicts-at-all"),
+        pytest.param("bad", "positive_unlabelled", id="bans-only"),
+        pytest.param("all", "supervised", id="both"),
+    ],
+)
+def test_supervision_follows_what_is_known(keep: str, expected: str, tmp_path: Path) -> None:
+    files = platform_files()
+    header, *rows = files["verdicts.csv"].splitlines()
+    kept = [row for row in rows if keep == "all" or (keep == "bad" and ",bad," in row)]
+    files["verdicts.csv"] = "\n".join([header, *kept]) + "\n"
+    spec = PLATFORM_SPEC.replace("assume_good_after: 30d\n", "")
+    snapshot = build_from_text(tmp_path, spec, files).snapshot
+    assert targets(snapshot).supervision == expected
