@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import torch
 from sklearn.metrics import average_precision_score
 
 from features import Queries, last_time_ms, moment_ms, registry_of
