@@ -176,3 +176,10 @@ def test_private_identifiers_rest_nowhere(tmp_path: Path) -> None:
     assert "h000" in at_rest  # account ids are stored as given, so the search can find something
     assert list(workspace.staging.iterdir())
     assert sorted(value for value in private if value in at_rest) == []
+
+
+def test_every_reason_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "build.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    documented = {row[1].strip(" `"): row[2].strip() for row in rows}
+    assert documented == dict.fromkeys(ROW_REASONS, "row") | dict.fromkeys(CELL_REASONS, "cell")
