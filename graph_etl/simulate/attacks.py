@@ -36,7 +36,7 @@ def _run(world: World, plan: Attack, ring: Ring, turn: int, rng: np.random.Gener
     if isinstance(plan, BanEvader):
         evade(world, plan, ring, rng)
         return
-    day = plan.day
+    day = plan.day if turn == 0 else None
     if day is None:
         # Repeats are spread over the period, so that what was learned from one can serve for the next.
         room = max(0.1, world.config.days - plan.window_s / DAY_S - 2.5)
@@ -145,7 +145,7 @@ def _collect_bonus(
 
 def _device_farm(world: World, plan: DeviceFarm, ring: Ring, start_s: int, rng: np.random.Generator) -> None:
     devices = [world.new_device() for _ in range(plan.devices)]
-    home, country = world.addresses.new_home(), int(rng.integers(6))
+    home, country = world.addresses.new_home(static=True), int(rng.integers(6))
     times = _burst_s(start_s, plan.window.total_seconds() - 20, plan.accounts, rng)
     for k, at_s in enumerate(times):
         device = devices[k] if k < len(devices) else devices[int(rng.integers(len(devices)))]
@@ -168,7 +168,7 @@ def _scout(
     world: World, ring: Ring, member: int, start_s: int, country: int, rng: np.random.Generator
 ) -> None:
     """Add the operator's earlier account, banned before, and let one member use its device once."""
-    device, home = world.new_device(), world.addresses.new_home()
+    device, home = world.new_device(), world.addresses.new_home(static=True)
     signup_s = start_s - int(rng.uniform(6.0, 7.0) * DAY_S)
     ip = _home_ip(world, home, signup_s)
     scout = bad_account(world, ring, rng, at_s=signup_s, device=device, ip=ip, country=country)
@@ -176,8 +176,9 @@ def _scout(
         at_s = signup_s + hours * 3_600
         world.login(scout, at_s, device, _home_ip(world, home, at_s))
     world.ban(scout, signup_s + int(rng.uniform(1.5, 3.0) * DAY_S), "multiple_accounts")
+    # The old device comes out once more, on the road: the device is all that both have in common.
     at_s = world.accounts[member].signup_s + int(rng.uniform(7, 30) * 3_600)
-    world.login(member, at_s, device, _home_ip(world, home, at_s))
+    world.login(member, at_s, device, int(world.addresses.mobile_ips(np.zeros(1, dtype=np.int64), rng)[0]))
 
 
 def _subnet_farm(world: World, plan: SubnetFarm, ring: Ring, start_s: int, rng: np.random.Generator) -> None:

@@ -49,7 +49,7 @@ def example_requests(world: World, names: Names) -> dict[str, dict[str, Any]]:
 
 
 def _household(world: World) -> tuple[Account, int] | None:
-    """Find an honest household with one lasting address, a shared device and sign-ups weeks apart."""
+    """Find an honest household with one lasting address, a shared device and sign-ups days apart."""
     homes: dict[int, list[int]] = {}
     for number, account in enumerate(world.accounts):
         if account.home >= 0 and (account.place == "household" or account.ring):
@@ -64,8 +64,8 @@ def _household(world: World) -> tuple[Account, int] | None:
         if any(a.ring for a in members) or judged_bad & set(numbers) or len(shared) < 2 or len(members) < 3:
             continue
         gaps = [b - a for a, b in pairwise(times)]
-        quiet = times[-1] < world.end_s - 7 * DAY_S
-        if not world.addresses.is_static(home) or min(gaps) < 2 * DAY_S or not quiet:
+        quiet = times[-1] < world.end_s - 4 * DAY_S
+        if not world.addresses.is_static(home) or min(gaps) < DAY_S or not quiet:
             continue
         rank = (bool(reviewed & set(numbers)), len(members))
         if best is None or rank > best[0]:

@@ -44,6 +44,12 @@ def test_its_nearest_confirmed_bad_account_is_one_device_away(
     users = set(uses.filter(pl.col("device_id") == scout["device_id"][0])["account_id"])
     assert len(users & set(farm["account_id"])) == 1
     assert users - set(farm["account_id"]) == {scout["account_id"][0]}
+    fixed = uses.filter(pl.col("ip").str.starts_with("10."))
+    homes = [
+        set(fixed.filter(pl.col("account_id").is_in(part["account_id"].implode()))["ip"])
+        for part in (scout, farm)
+    ]
+    assert not homes[0] & homes[1]
     judged = platform.tables["verdicts"]["account"]
     assert not set(farm["account_id"]) & set(judged)
 
@@ -53,7 +59,7 @@ def test_its_nearest_confirmed_bad_account_is_one_device_away(
     [
         pytest.param("farm_last_night", 11, 2, timedelta(minutes=55), id="still-at-work"),
         pytest.param("farm_small", 6, 1, timedelta(minutes=25), id="small"),
-        pytest.param("farm_large", 20, 3, timedelta(hours=3), id="large"),
+        pytest.param("farm_large_late", 20, 3, timedelta(hours=3), id="large"),
     ],
 )
 def test_device_farms_are_bursts_on_few_devices(
