@@ -90,6 +90,7 @@ class Partners(NamedTuple):
     alike: Any
     gap_ms: Any
     via: Any
+    via_users: Any
     common: Any
 
 
@@ -109,6 +110,7 @@ def room() -> Partners:
         np.empty(ENTRIES, np.float64),
         np.empty(ENTRIES, np.int64),
         np.empty(ENTRIES, np.int32),
+        np.empty(ENTRIES, np.int64),
         np.empty(ENTRIES, np.int32),
     )
 
@@ -314,6 +316,7 @@ def partners_of(
     raw = np.empty(ENTRIES, np.int32)
     strength = np.empty(ENTRIES, np.float64)
     via = np.empty(ENTRIES, np.int32)
+    crowd = np.empty(ENTRIES, np.int64)
     source = np.empty(ENTRIES, np.int8)
     n_raw = 0
     # Direct interactions.
@@ -358,6 +361,7 @@ def partners_of(
             raw[n_raw] = around[which]
             strength[n_raw] = rare * close[which]
             via[n_raw] = nodes[index]
+            crowd[n_raw] = users[index]
             source[n_raw] = SHARED
             n_raw += 1
     near = np.empty(2 * BESIDE, np.int32)
@@ -368,13 +372,13 @@ def partners_of(
         via[n_raw] = -1
         source[n_raw] = SYNCHRONY
         n_raw += 1
-    n_found = _merge(raw, strength, via, source, n_raw, found)
+    n_found = _merge(raw, strength, via, crowd, source, n_raw, found)
     n_found = _strongest(strengths, n_found, found)
     return int(_weigh(graph, profiles, strengths, asked, extras, q, n_found, found))
 
 
 @_compiled
-def _merge(raw: Any, strength: Any, via: Any, source: Any, n_raw: int, found: Partners) -> int:
+def _merge(raw: Any, strength: Any, via: Any, crowd: Any, source: Any, n_raw: int, found: Partners) -> int:
     """Bring the entries of each partner together, partners ascending."""
     order = np.argsort(raw[:n_raw], kind="mergesort")
     n_found = -1
@@ -391,6 +395,7 @@ def _merge(raw: Any, strength: Any, via: Any, source: Any, n_raw: int, found: Pa
             found.direct[n_found] = 0.0
             found.beside[n_found] = 0.0
             found.via[n_found] = -1
+            found.via_users[n_found] = 0
             found.common[n_found] = 0
         if source[index] == SHARED:
             found.shared[n_found] += strength[index]
@@ -398,6 +403,7 @@ def _merge(raw: Any, strength: Any, via: Any, source: Any, n_raw: int, found: Pa
             if strength[index] > best:
                 best = strength[index]
                 found.via[n_found] = via[index]
+                found.via_users[n_found] = crowd[index]
         elif source[index] == DIRECT:
             found.direct[n_found] += strength[index]
         else:
@@ -418,6 +424,7 @@ def _copy(found: Partners, source: int, target: int) -> None:
     found.direct[target] = found.direct[source]
     found.beside[target] = found.beside[source]
     found.via[target] = found.via[source]
+    found.via_users[target] = found.via_users[source]
     found.common[target] = found.common[source]
 
 
@@ -492,7 +499,7 @@ def _weigh(
                 * np.exp(-gap_ms / strengths.synchrony_ms)
             )
         weight = 1.0 - (1.0 - weight) * (1.0 - beside)
-        if weight < strengths.least:
+        if weight < strengths.least or weight <= 0.0:
             continue
         _copy(found, index, kept)
         found.weight[kept] = weight
@@ -541,7 +548,7 @@ FEATURE_WIDTH: Final = 24
 
 
 @_compiled
-def write_link_features(graph: Graph, horizon: int, found: Partners, n_found: int, out: Any) -> None:
+def write_link_features(found: Partners, n_found: int, out: Any) -> None:
     """Sums, maxima and counts over the links of one account."""
     for index in range(FEATURE_WIDTH):
         out[index] = 0.0
@@ -566,8 +573,7 @@ def write_link_features(graph: Graph, horizon: int, found: Partners, n_found: in
             out[12] += max(0, found.common[index] - 1)
             if found.shared[index] > best and found.via[index] >= 0:
                 best = found.shared[index]
-                start, stop = visible_pairs(graph, 2 * graph.n_sides, np.int64(found.via[index]), horizon)
-                rarest = stop - start
+                rarest = found.via_users[index]
         if found.direct[index] > 0.0:
             out[14] += 1.0
             out[15] += found.direct[index]
@@ -605,7 +611,7 @@ def feature_rows(
     row = np.empty(FEATURE_WIDTH, np.float64)
     for q in range(first, last):
         n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
-        write_link_features(graph, asked.horizon[q], found, n_found, row)
+        write_link_features(found, n_found, row)
         for index in range(FEATURE_WIDTH):
             out[q, index] = row[index]
 
