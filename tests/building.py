@@ -5,15 +5,22 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from graph_etl import BuildReport, Snapshot, Spec, Workspace, build, load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
 TEST_HASH_KEY = "a-key-for-tests-that-hides-nothing"
+
+
+def memory_folder() -> TemporaryDirectory[str]:
+    """A temporary folder, in memory where the system has one: making many builds durable takes seconds."""
+    shared = Path("/dev/shm")
+    return TemporaryDirectory(dir=shared if shared.is_dir() else None)
 
 
 @dataclass(frozen=True)

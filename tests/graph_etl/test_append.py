@@ -2,7 +2,6 @@
 
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph_etl import AppendError, BuildReport, Snapshot, Workspace, build
-from tests.building import Built, csv_text, write_data
+from tests.building import Built, csv_text, memory_folder, write_data
 
 SPEC = """
 ringwatch: 1
@@ -191,7 +190,7 @@ _PEOPLE = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(_PEOPLE, _GIFTS), min_size=2, max_size=3))
 def test_any_days_appended_in_any_way_equal_all_at_once(
     days: list[tuple[list[tuple[object, ...]], list[tuple[object, ...]]]],
@@ -204,7 +203,7 @@ def test_any_days_appended_in_any_way_equal_all_at_once(
         }
         for day, (people, gifts) in enumerate(days)
     ]
-    with TemporaryDirectory() as name:
+    with memory_folder() as name:
         folder = Path(name)
         everything = {file: text for day in texts for file, text in day.items()}
         whole = _built(folder / "all", everything, Workspace(folder / "w"))

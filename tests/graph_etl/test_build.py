@@ -2,7 +2,6 @@
 
 from collections import Counter
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from graph_etl import NO_TIME, HashKeyError, RingwatchError, Snapshot, build, entity_key
 from graph_etl.identifiers import HASH_KEY_VARIABLE, Hasher
-from tests.building import Built, build_from_text, csv_text
+from tests.building import Built, build_from_text, csv_text, memory_folder
 
 # Times are seconds: known_at decides the order, time places the event.
 SHOP_SPEC = """
@@ -287,12 +286,12 @@ def _expected(files: list[list[_Row]]) -> Counter[str]:
     return found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(_FILES)
 def test_every_row_ends_in_the_graph_or_in_quarantine(files: list[list[_Row]]) -> None:
     texts = {f"uses{at}.csv": csv_text("id,who,at,ip", rows) for at, rows in enumerate(files)}
     expected = _expected(files)
-    with TemporaryDirectory() as folder:
+    with memory_folder() as folder:
         built = build_from_text(Path(folder), USES_SPEC, texts, max_quarantine=1.0)
         (count,) = built.report.sources
         assert count.rows == sum(map(len, files))
@@ -306,12 +305,12 @@ def test_every_row_ends_in_the_graph_or_in_quarantine(files: list[list[_Row]]) -
         assert set(quarantine["file"]) <= set(texts)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(_FILES)
 def test_loading_twice_equals_loading_once(files: list[list[_Row]]) -> None:
     once = {f"uses{at}.csv": csv_text("id,who,at,ip", rows) for at, rows in enumerate(files)}
     twice = once | {f"uses{at}_copy.csv": once[f"uses{at}.csv"] for at in range(len(files))}
-    with TemporaryDirectory() as folder:
+    with memory_folder() as folder:
         first = build_from_text(Path(folder, "once"), USES_SPEC, once, max_quarantine=1.0)
         again = build_from_text(Path(folder, "twice"), USES_SPEC, twice, max_quarantine=1.0)
     assert again.report.content_hash == first.report.content_hash
