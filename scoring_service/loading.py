@@ -108,10 +108,6 @@ class Loaded:
             raise ScoresUnavailable(self.problems["bundle"].message)
         return self.scorer
 
-    def evidence(self) -> EvidenceTable:
-        """Return the evidence on all accounts at the snapshot's end."""
-        return evidence_table(self.accounts, self.rings)
-
 
 def evidence_table(accounts: AccountRepository, rings: RingRepository | None) -> EvidenceTable:
     """Gather the evidence on all accounts at a snapshot's end.
@@ -124,13 +120,17 @@ def evidence_table(accounts: AccountRepository, rings: RingRepository | None) ->
         One row an account.
     """
     n_accounts = accounts.snapshot.n_accounts
-    none = np.zeros(n_accounts, dtype=np.int64)
-    ring_size, ring_known_bad = (none, none) if rings is None else rings.sizes(n_accounts)
+
+    def of_ring(name: str, without: float) -> NDArray[np.float64]:
+        return np.full(n_accounts, without) if rings is None else rings.column(name, without)
+
     return EvidenceTable(
         confirmed_bad=accounts.bad_from_ms <= accounts.known_until_ms,
         shared=accounts.all_shared_with_bad(),
-        ring_size=ring_size,
-        ring_known_bad=ring_known_bad,
+        ring_size=of_ring("size", 0.0).astype(np.int64),
+        ring_known_bad=of_ring("n_known_bad", 0.0).astype(np.int64),
+        ring_score=of_ring("score", 0.0),
+        ring_q_value=of_ring("q_value", 1.0),
     )
 
 

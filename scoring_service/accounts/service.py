@@ -17,7 +17,7 @@ from scoring_service.accounts.schemas import (
 )
 from scoring_service.errors import AccountNotFound
 from scoring_service.loading import Loaded
-from scoring_service.policy import Decided, Evidence, decide
+from scoring_service.policy import Decided, Evidence, RingTie, decide
 from scoring_service.risk.moments import RETROSPECTIVE
 from scoring_service.risk.reading import iso
 from scoring_service.risk.service import reason_of
@@ -122,8 +122,7 @@ class AccountService:
             shared=accounts.shared_with_bad(
                 account, accounts.nodes_of(account, end), end, accounts.known_until_ms
             ),
-            ring_size=0 if row is None else row["size"],
-            ring_known_bad=0 if row is None else row["n_known_bad"],
+            ring=None if row is None else RingTie.of_row(row, is_member=True),
         )
         return decide(
             loaded.policy,

@@ -33,41 +33,55 @@ class Threshold(_Strict):
     decision: Literal["allow", "challenge", "review"]
 
 
-class ConfirmedAccount(_Strict):
-    """The account itself has a confirmed bad verdict."""
-
-    rule: Literal["confirmed_bad_account"]
+class _Rule(_Strict):
     about: str = ""
+    moments: tuple[str, ...] = Field(default=(), description="Moments at which the rule holds; empty: all.")
     level: RiskLevel
     decision: Decision
 
+    def applies_at(self, moment: str) -> bool:
+        """Whether the rule counts at a moment."""
+        return not self.moments or moment in self.moments
 
-class SharedIdentifier(_Strict):
+
+class ConfirmedAccount(_Rule):
+    """The account itself has a confirmed bad verdict."""
+
+    rule: Literal["confirmed_bad_account"]
+
+
+class SharedIdentifier(_Rule):
     """The account uses a rare identifier that a confirmed bad account used."""
 
     rule: Literal["shares_rare_identifier_with_confirmed_bad"]
-    about: str = ""
     except_kinds: tuple[str, ...] = Field(default=(), description="Kinds that do not count.")
     max_accounts: int = Field(ge=1, le=256, description="An identifier that more accounts used is not rare.")
     min_bad_share: float = Field(
         default=0.0, ge=0, le=1, description="Confirmed bad among the other accounts that used it, at least."
     )
-    level: RiskLevel
-    decision: Decision
 
 
-class ConfirmedRing(_Strict):
+class ConfirmedRing(_Rule):
     """The account belongs to a ring that is confirmed by the verdicts on its members."""
 
     rule: Literal["member_of_confirmed_ring"]
-    about: str = ""
     min_known_bad: int = Field(ge=1)
     min_known_bad_share: float = Field(default=0.0, ge=0, le=1)
-    level: RiskLevel
-    decision: Decision
 
 
-EvidenceRule = Annotated[ConfirmedAccount | SharedIdentifier | ConfirmedRing, Field(discriminator="rule")]
+class TiedToRing(_Rule):
+    """The account, or a rare identifier of it, belongs to a ring that ranks high and is no chance."""
+
+    rule: Literal["tied_to_ring"]
+    min_ring_score: float = Field(ge=0, le=1)
+    min_size: int = Field(ge=2)
+    max_q_value: float = Field(ge=0, le=1)
+    decision: Literal["allow", "challenge", "review"]
+
+
+EvidenceRule = Annotated[
+    ConfirmedAccount | SharedIdentifier | ConfirmedRing | TiedToRing, Field(discriminator="rule")
+]
 
 
 class Fallback(_Strict):

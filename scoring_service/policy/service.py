@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import yaml
@@ -18,6 +19,7 @@ from scoring_service.policy.schemas import (
     Policy,
     RiskLevel,
     SharedIdentifier,
+    TiedToRing,
 )
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
@@ -41,20 +43,49 @@ class SharedUse:
 
 
 @dataclass(frozen=True, slots=True)
+class RingTie:
+    """A ring that an account belongs to, or that its identifiers lead to.
+
+    Attributes:
+        is_member: Whether the account is in the ring itself.
+        size: Accounts in the ring.
+        known_bad: Confirmed bad accounts in it.
+        score: Its score.
+        q_value: Chance that it is a false discovery.
+    """
+
+    is_member: bool
+    size: int
+    known_bad: int
+    score: float
+    q_value: float
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any], *, is_member: bool) -> Self:
+        """Read a row of the ranked table of rings."""
+        score, q_value = row["score"], row["q_value"]
+        return cls(
+            is_member=is_member,
+            size=row["size"],
+            known_bad=row["n_known_bad"],
+            score=0.0 if score is None else score,
+            q_value=1.0 if q_value is None else q_value,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a policy may look at beside the score.
 
     Attributes:
         confirmed_bad: Whether the account itself is confirmed bad.
         shared: Its identifiers that are no hubs and that a confirmed bad account used.
-        ring_size: Accounts in its ring; 0 without a ring.
-        ring_known_bad: Confirmed bad accounts in its ring.
+        ring: The ring that it belongs to, or that its identifiers lead to.
     """
 
     confirmed_bad: bool = False
     shared: Sequence[SharedUse] = field(default_factory=tuple)
-    ring_size: int = 0
-    ring_known_bad: int = 0
+    ring: RingTie | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +156,10 @@ def decide(
         The decision; evidence raises what the score says and never lowers it.
     """
     decided = _by_score(policy, moment, score, percentile, calibrated)
+    ring = evidence.ring
     for rule in policy.evidence:
+        if not rule.applies_at(moment):
+            continue
         if isinstance(rule, ConfirmedAccount):
             holds = evidence.confirmed_bad
         elif isinstance(rule, SharedIdentifier):
@@ -136,10 +170,19 @@ def decide(
                 and use.bad >= rule.min_bad_share * use.others
                 for use in evidence.shared
             )
+        elif isinstance(rule, TiedToRing):
+            holds = (
+                ring is not None
+                and ring.size >= rule.min_size
+                and ring.score >= rule.min_ring_score
+                and ring.q_value <= rule.max_q_value
+            )
         else:
             holds = (
-                evidence.ring_known_bad >= rule.min_known_bad
-                and evidence.ring_known_bad >= rule.min_known_bad_share * evidence.ring_size
+                ring is not None
+                and ring.is_member
+                and ring.known_bad >= rule.min_known_bad
+                and ring.known_bad >= rule.min_known_bad_share * ring.size
             )
         if holds and DECISIONS.index(rule.decision) > DECISIONS.index(decided.decision):
             level = max(rule.level, decided.level, key=RISK_LEVELS.index)
@@ -170,14 +213,18 @@ class EvidenceTable:
         confirmed_bad: `bool[A]`.
         shared: For each kind of identifier the uses of it, as three columns of equal length: account,
             other accounts that used the identifier, confirmed bad accounts among those.
-        ring_size: `int64[A]`, 0 without a ring.
+        ring_size: `int64[A]`, size of the ring that each account is in, 0 without a ring.
         ring_known_bad: `int64[A]`.
+        ring_score: `float64[A]`, 0 without a ring.
+        ring_q_value: `float64[A]`, 1 without a ring.
     """
 
     confirmed_bad: NDArray[np.bool_]
     shared: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]
     ring_size: NDArray[np.int64]
     ring_known_bad: NDArray[np.int64]
+    ring_score: NDArray[np.float64]
+    ring_q_value: NDArray[np.float64]
 
 
 def decide_all(
@@ -210,6 +257,8 @@ def decide_all(
         level[reached] = RISK_LEVELS.index(threshold.level)
         decision[reached] = DECISIONS.index(threshold.decision)
     for rule in policy.evidence:
+        if not rule.applies_at(moment):
+            continue
         if isinstance(rule, ConfirmedAccount):
             holds = evidence.confirmed_bad.copy()
         elif isinstance(rule, SharedIdentifier):
@@ -218,6 +267,12 @@ def decide_all(
                 if kind not in rule.except_kinds:
                     fits = (bad > 0) & (others <= rule.max_accounts) & (bad >= rule.min_bad_share * others)
                     holds[account[fits]] = True
+        elif isinstance(rule, TiedToRing):
+            holds = (
+                (evidence.ring_size >= rule.min_size)
+                & (evidence.ring_score >= rule.min_ring_score)
+                & (evidence.ring_q_value <= rule.max_q_value)
+            )
         else:
             holds = (evidence.ring_known_bad >= rule.min_known_bad) & (
                 evidence.ring_known_bad >= rule.min_known_bad_share * evidence.ring_size

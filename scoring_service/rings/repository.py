@@ -111,15 +111,18 @@ class RingRepository:
         best = min(weight, key=lambda row: (-weight[row], row))
         return Membership(self.ids[best], None)
 
-    def sizes(self, n_accounts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Size of the ring of each account and confirmed bad accounts in it; 0 without a ring."""
-        size = np.zeros(n_accounts, dtype=np.int64)
-        known_bad = np.zeros(n_accounts, dtype=np.int64)
-        inside = self._ring_of >= 0
-        rows = self._ring_of[inside]
-        size[inside] = self.table["size"].to_numpy()[rows]
-        known_bad[inside] = self.table["n_known_bad"].to_numpy()[rows]
-        return size, known_bad
+    def column(self, name: str, without: float) -> NDArray[np.float64]:
+        """Give each account what the ranked table says of its ring.
+
+        Args:
+            name: Column of the table.
+            without: For accounts in no ring, and where the table has no value.
+
+        Returns:
+            `float64[A]`.
+        """
+        of_ring = self.table[name].cast(pl.Float64).fill_null(without).fill_nan(without).to_numpy()
+        return np.where(self._ring_of >= 0, np.append(of_ring, without)[self._ring_of], without)
 
     def ring_ids(self) -> list[str | None]:
         """Return the ring id of each account, None without a ring."""

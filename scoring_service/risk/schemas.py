@@ -148,6 +148,7 @@ class RiskRing(BaseModel):
     id: str
     rank: int
     score: float | None
+    q_value: float | None = Field(description="Chance that it is a false discovery.")
     size: int
     known_bad: int = Field(description="Confirmed bad accounts in it.")
     role: str | None = Field(description="The account's role; null where only its identifiers lead there.")

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import structlog
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 import gnn
 from features import Queries
+from graph_etl import NO_TIME
 from scoring_service.loading import Loaded, Problem, plain
-from scoring_service.policy import Decided, Evidence, SharedUse, decide
+from scoring_service.policy import Decided, Evidence, RingTie, SharedUse, decide
 from scoring_service.risk.reading import Reading, read_time
 from scoring_service.risk.schemas import (
     Degraded,
@@ -60,6 +62,27 @@ class _Asked:
     shared: Sequence[SharedUse]
 
 
+@dataclass(frozen=True, slots=True)
+class _ReachedRing:
+    """A ring's row of the ranked table; without a role where only identifiers lead there."""
+
+    row: dict[str, Any]
+    role: str | None
+
+    def as_answer(self) -> RiskRing:
+        """Return it as it is sent."""
+        return RiskRing(
+            id=self.row["ring"],
+            rank=self.row["rank"],
+            score=self.row["score"],
+            q_value=self.row["q_value"],
+            size=self.row["size"],
+            known_bad=self.row["n_known_bad"],
+            role=self.role,
+            membership="shares_identifier" if self.role is None else "member",
+        )
+
+
 class RiskService:
     """Answers `POST /v1/risk`.
 
@@ -92,7 +115,7 @@ class RiskService:
         asked = self._look_up(reading, at.ms)
         moment = loaded.moments.of(asked.account, at.ms)
         scored = self._score(reading, asked, moment)
-        ring = self._ring(asked)
+        ring = self._reached_ring(asked)
         decided = self._decide(asked, moment, scored, ring)
         return RiskAnswer(
             id=f"ra_{secrets.token_hex(10)}",
@@ -109,7 +132,7 @@ class RiskService:
                 name=loaded.policy.name, version=loaded.policy.version, moment=moment, rule=decided.rule
             ),
             reasons=list(scored.reasons),
-            ring=ring,
+            ring=None if ring is None else ring.as_answer(),
             model_version=loaded.bundle_version,
             graph_as_of=loaded.graph_as_of,
             simulated=loaded.simulated,
@@ -144,7 +167,8 @@ class RiskService:
             queries = Queries.for_event(
                 loaded.snapshot,
                 reading.account_id,
-                time_ms=asked.time_ms,
+                # Where nothing is timed, training knew no time either.
+                time_ms=NO_TIME if loaded.accounts.end_ms == NO_TIME else asked.time_ms,
                 identifiers=reading.identifiers,
                 interactions=reading.interactions,
                 attributes=reading.attributes,
@@ -214,34 +238,22 @@ class RiskService:
         ]
         return float(max(shares)) if shares else None
 
-    def _ring(self, asked: _Asked) -> RiskRing | None:
+    def _reached_ring(self, asked: _Asked) -> _ReachedRing | None:
         rings = self._loaded.rings
         if rings is None:
             return None
         found = None if asked.account is None else rings.membership(asked.account)
         found = found or rings.reached_by(asked.users)
         row = None if found is None else rings.row(found.ring)
-        if found is None or row is None:
-            return None
-        return RiskRing(
-            id=found.ring,
-            rank=row["rank"],
-            score=row["score"],
-            size=row["size"],
-            known_bad=row["n_known_bad"],
-            role=found.role,
-            membership="shares_identifier" if found.role is None else "member",
-        )
+        return None if found is None or row is None else _ReachedRing(row, found.role)
 
-    def _decide(self, asked: _Asked, moment: str, scored: Scored, ring: RiskRing | None) -> Decided:
+    def _decide(self, asked: _Asked, moment: str, scored: Scored, ring: _ReachedRing | None) -> Decided:
         accounts = self._loaded.accounts
-        is_member = ring is not None and ring.membership == "member"
         evidence = Evidence(
             confirmed_bad=asked.account is not None
             and accounts.is_confirmed_bad(asked.account, asked.time_ms),
             shared=asked.shared,
-            ring_size=ring.size if ring is not None and is_member else 0,
-            ring_known_bad=ring.known_bad if ring is not None and is_member else 0,
+            ring=None if ring is None else RingTie.of_row(ring.row, is_member=ring.role is not None),
         )
         return decide(
             self._loaded.policy,

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring_service.errors import PolicyError
-from scoring_service.policy import Evidence, EvidenceTable, SharedUse, decide, decide_all, load_policy
+from scoring_service.policy import (
+    Evidence,
+    EvidenceTable,
+    RingTie,
+    SharedUse,
+    decide,
+    decide_all,
+    load_policy,
+)
 from scoring_service.policy.schemas import DECISIONS, RISK_LEVELS, Policy
 from scoring_service.policy.service import DEFAULT_POLICY
 
@@ -52,6 +60,39 @@ def test_nothing_known_takes_the_fallback() -> None:
     assert (decided.level, decided.decision, decided.rule) == ("medium", "challenge", "fallback")
 
 
+@pytest.mark.parametrize("is_member", [True, False])
+@pytest.mark.parametrize(
+    ("size", "score", "q_value", "expected"),
+    [
+        pytest.param(5, 0.3, 0.05, "challenge", id="just-strong-enough"),
+        pytest.param(4, 0.9, 0.0, "allow", id="a-family-of-four"),
+        pytest.param(50, 0.29, 0.0, "allow", id="low-score"),
+        pytest.param(50, 0.9, 0.051, "allow", id="may-be-chance"),
+    ],
+)
+def test_tie_to_a_strong_ring_challenges(
+    is_member: bool, size: int, score: float, q_value: float, expected: str
+) -> None:
+    tie = RingTie(is_member=is_member, size=size, known_bad=0, score=score, q_value=q_value)
+    decided = decide(
+        POLICY, "signup", score=0.1, percentile=50.0, calibrated=True, evidence=Evidence(ring=tie)
+    )
+    assert decided.decision == expected
+
+
+def test_identifiers_that_lead_to_a_confirmed_ring_do_not_deny() -> None:
+    tie = RingTie(is_member=False, size=10, known_bad=10, score=0.9, q_value=0.0)
+    decided = decide(
+        POLICY, "signup", score=0.1, percentile=50.0, calibrated=True, evidence=Evidence(ring=tie)
+    )
+    assert decided.decision == "challenge"
+
+
+def test_rule_of_one_moment_does_not_hold_at_another() -> None:
+    decided = decide(POLICY, "7d", score=0.0, percentile=0.0, calibrated=True, evidence=EVADER)
+    assert decided.decision == "review"
+
+
 def test_rare_device_of_a_confirmed_bad_account_denies_whatever_the_score() -> None:
     decided = decide(POLICY, "signup", score=0.01, percentile=3.0, calibrated=True, evidence=EVADER)
     assert (decided.decision, decided.rule) == ("deny", "shares_rare_identifier_with_confirmed_bad")
@@ -79,7 +120,7 @@ def test_how_rare_an_identifier_must_be(shared: SharedUse, expected: str) -> Non
 def test_ring_is_confirmed_from_three_known_bad_and_half_of_its_members(
     size: int, known_bad: int, expected: str
 ) -> None:
-    evidence = Evidence(ring_size=size, ring_known_bad=known_bad)
+    evidence = Evidence(ring=RingTie(is_member=True, size=size, known_bad=known_bad, score=0.0, q_value=1.0))
     decided = decide(POLICY, "retrospective", score=0.0, percentile=0.0, calibrated=True, evidence=evidence)
     assert decided.decision == expected
 
@@ -106,12 +147,19 @@ def _accounts(draw: st.DrawFn) -> list[tuple[float | None, float | None, Evidenc
         st.integers(1, 25),
         st.integers(1, 25),
     ).filter(lambda use: use.bad <= use.others)
+    ring = st.builds(
+        RingTie,
+        is_member=st.just(True),
+        size=st.integers(1, 9),
+        known_bad=st.integers(0, 9),
+        score=st.floats(0, 1),
+        q_value=st.floats(0, 0.1),
+    )
     evidence = st.builds(
         Evidence,
         confirmed_bad=st.booleans(),
         shared=st.lists(shared, max_size=3),
-        ring_size=st.integers(0, 9),
-        ring_known_bad=st.integers(0, 9),
+        ring=st.none() | ring,
     )
     one = st.tuples(st.none() | st.floats(0, 1), st.none() | st.floats(0, 100), evidence)
     return draw(st.lists(one, min_size=1, max_size=12))
@@ -137,11 +185,14 @@ def test_all_at_once_equals_one_by_one(
         )
         for kind in ("device", "ip", "card")
     }
+    rings = [evidence.ring for _, _, evidence in accounts]
     table = EvidenceTable(
         confirmed_bad=np.array([evidence.confirmed_bad for _, _, evidence in accounts]),
         shared={kind: (columns[0], columns[1], columns[2]) for kind, columns in shared.items()},
-        ring_size=np.array([evidence.ring_size for _, _, evidence in accounts]),
-        ring_known_bad=np.array([evidence.ring_known_bad for _, _, evidence in accounts]),
+        ring_size=np.array([0 if ring is None else ring.size for ring in rings]),
+        ring_known_bad=np.array([0 if ring is None else ring.known_bad for ring in rings]),
+        ring_score=np.array([0.0 if ring is None else ring.score for ring in rings]),
+        ring_q_value=np.array([1.0 if ring is None else ring.q_value for ring in rings]),
     )
     levels, decisions = decide_all(
         POLICY,
