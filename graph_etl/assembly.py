@@ -10,6 +10,7 @@ import polars as pl
 
 from graph_etl.accounts import account_attributes, account_times
 from graph_etl.content import content_hash
+from graph_etl.errors import RingwatchError
 from graph_etl.events import (
     Edges,
     EventRows,
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graph_etl.snapshot import Snapshot
+
+
+# Each type is a relation with tables of its own; a column of free text would make thousands.
+_MOST_TYPES = 256
+
+
+class TooManyTypes(RingwatchError):
+    """Columns that should name types of events hold too many values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +230,13 @@ def _event_types(plan: Plan, parts: Sequence[Part]) -> list[str]:
         found = {mapping.type} if isinstance(mapping.type, str) else set()
         for part in parts:
             found |= set(part.meta["mappings"].get(mapping.name, {}).get("types", ()))
+        if len(found) > _MOST_TYPES:
+            columns = ", ".join(mapping.type)
+            message = (
+                f"{mapping.name}: {columns} give {len(found):,} types of events, more than {_MOST_TYPES};"
+                " name fewer columns in its `type`"
+            )
+            raise TooManyTypes(message)
         types |= dict.fromkeys(sorted(found))
     return list(types)
 

@@ -187,6 +187,8 @@ def stage_events(plan: EventPlan, rows: pl.DataFrame, namer: KeyNamer, notes: No
     type_codes, types = _types(plan, rows, rejections)
     value = _values(plan, rows, rejections)
     kept = rejections.kept
+    # Without rejections a view, not a copy of every column.
+    stay = slice(None) if len(kept) == len(rows) else kept
     quarantine = [rejections.noted(notes, row)]
     type_names = node_hashes("type", types)[type_codes]
     content = [type_names, time, known, src.names, value.astype(np.float64)]
@@ -203,22 +205,21 @@ def stage_events(plan: EventPlan, rows: pl.DataFrame, namer: KeyNamer, notes: No
                 quarantine.append(notes.cells(row[bad], column.column, "identifier_unreadable"))
     attributes, noted = _attributes(plan, rows, notes)
     for table in noted:
-        quarantine.append(table.filter(pl.col("row").is_in(row[kept])))
+        quarantine.append(table.filter(pl.col("row").is_in(row[stay])))
     for name in attributes.columns:
         content.append(_attribute_words(attributes[name]))
-    content = [column[kept] for column in content]
-    names = row_names(content, len(kept))
-    identity = _identities(plan, rows[kept], type_names[kept], names)
+    names = row_names((column[stay] for column in content), len(kept))
+    identity = _identities(plan, rows[stay], type_names[stay], names)
     tables = {
         "rows": pl.DataFrame(
             {
-                "row": row[kept],
-                "time_ms": time[kept],
-                "known_ms": known[kept],
-                "type": type_codes[kept],
-                "src": src.node[kept],
-                "dst": np.full(len(kept), -1, np.int32) if dst is None else dst.node[kept],
-                "value": value[kept],
+                "row": row[stay],
+                "time_ms": time[stay],
+                "known_ms": known[stay],
+                "type": type_codes[stay],
+                "src": src.node[stay],
+                "dst": np.full(len(kept), -1, np.int32) if dst is None else dst.node[stay],
+                "value": value[stay],
                 "identity_low": identity[:, 0].copy(),
                 "identity_high": identity[:, 1].copy(),
                 "content_low": names[:, 0].copy(),
@@ -228,7 +229,7 @@ def stage_events(plan: EventPlan, rows: pl.DataFrame, namer: KeyNamer, notes: No
         "used": _used(used_at, used_node),
     }
     if plan.attributes:
-        tables["attributes"] = attributes[kept]
+        tables["attributes"] = attributes[stay]
     return Staged(tables, quarantine, types=types)
 
 

@@ -219,6 +219,18 @@ def test_secret_account_ids_are_stored_as_keys(tmp_path: Path) -> None:
     assert len(order.into.nbr[order.into.of(ann)]) == 2
 
 
+def test_free_text_cannot_be_the_type(tmp_path: Path) -> None:
+    spec = """
+    ringwatch: 1
+    name: talk
+    sources: {talk: {path: talk.csv}}
+    events: [{source: talk, type: {columns: [text]}, from: {account: a}, to: {account: b}}]
+    """
+    rows = csv_text("a,b,text", [("ann", "bob", f"hello {at}") for at in range(300)])
+    with pytest.raises(RingwatchError, match=r"events\[0\]: text give 300 types of events, more than 256"):
+        build_from_text(tmp_path, spec, {"talk.csv": rows})
+
+
 def test_headers_without_rows_build_an_empty_snapshot(tmp_path: Path) -> None:
     files = {name: text.split("\n")[0] + "\n" for name, text in SHOP_FILES.items()}
     built = build_from_text(tmp_path, SHOP_SPEC, files)
