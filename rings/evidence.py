@@ -135,7 +135,7 @@ def evidence(grounds: Grounds) -> list[list[Evidence]]:
                 "weight": 0.0,
                 "p_value": float(grounds.p_value[ring]),
                 "q_value": float(grounds.q_value[ring]),
-                "one_in": int(min(1_000_000, 1.0 / grounds.p_value[ring])),
+                "odds": [1, int(min(1_000_000, 1.0 / grounds.p_value[ring]))],
             }
         )
         found[ring].sort(key=lambda piece: -piece["weight"])

@@ -96,7 +96,8 @@ def find(
     tested = _test(snapshot, links, member, weighing, grouping, seed)
     known = (snapshot.labels() if verdicts is None else np.asarray(verdicts)) == 1
     score, rank_of = _rank(scores, member, tested)
-    member = np.where(member >= 0, rank_of[np.maximum(member, 0)], -1).astype(np.int32)
+    inside = member >= 0
+    member[inside] = rank_of[member[inside]]
     order = np.argsort(rank_of, kind="stable")
     tell("evidence")
     accounts = np.flatnonzero(member >= 0)

@@ -213,9 +213,9 @@ def _synchrony(piece: Evidence) -> Sentence:
 def _chance(piece: Evidence) -> Sentence:
     if piece["q_value"] >= _SIGNIFICANT:
         return Sentence("chance alone could have made it", (piece["id"],))
-    if piece["one_in"] >= 1_000_000:
-        return Sentence("chance makes fewer than one group in 1,000,000 this tight", (piece["id"],))
-    return Sentence(f"chance makes one group in {number(piece['one_in'])} this tight", (piece["id"],))
+    one, many = piece["odds"]
+    fewer = "fewer than " if many >= 1_000_000 else ""
+    return Sentence(f"chance makes {fewer}{small(one)} group in {number(many)} this tight", (piece["id"],))
 
 
 _LATER: dict[str, Callable[[dict[str, Any]], Sentence]] = {

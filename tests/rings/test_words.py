@@ -1,0 +1,174 @@
+"""Words for a ring: golden sentences, and no number without evidence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rings
+from graph_etl import Snapshot
+from rings.evidence import Evidence, Grounds, evidence
+from rings.links import Links
+from rings.nearest_bad import nearest_bad
+from rings.words import headline, sentences
+from tests.rings.drawing import Game, bridge, indices
+
+WORDS = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+DAY = 60.0 * 24
+
+
+def told(snapshot: Snapshot, accounts: list[str], q_value: float = 1e-6) -> tuple[str, list[Evidence]]:
+    """The words and the evidence of one ring that the test names itself."""
+    member = np.full(snapshot.n_accounts, -1, np.int32)
+    chosen = np.array(sorted(indices(snapshot, accounts)))
+    member[chosen] = 0
+    known_bad = snapshot.labels() == 1
+    none = np.zeros(0, np.int32)
+    grounds = Grounds(
+        snapshot=snapshot,
+        horizon=snapshot.end_horizon,
+        member=member,
+        links=Links(none, none, none.astype(np.float32), none.astype(np.uint8), none),
+        known_bad=known_bad,
+        density=np.array([0.5]),
+        p_value=np.array([q_value]),
+        q_value=np.array([q_value]),
+        nearest=nearest_bad(snapshot, chosen, np.array([0, len(chosen)]), known_bad, snapshot.end_horizon),
+    )
+    pieces = evidence(grounds)[0]
+    return headline(sentences(pieces), pieces), pieces
+
+
+def farm() -> Game:
+    game = Game()
+    game.strangers(300, 60 * DAY)
+    for at in range(14):
+        game.signup(f"m{at:02}", 20 * DAY + at * 41 / 13, f"phone{at % 2}")
+    return game
+
+
+FARM = [f"m{at:02}" for at in range(14)]
+
+
+def test_a_device_farm(tmp_path: Path) -> None:
+    words, _ = told(farm().build(tmp_path), FARM)
+    assert words == "14 accounts on 2 devices that nobody else used, signed up within 41 minutes"
+
+
+def test_a_device_farm_near_a_banned_account(tmp_path: Path) -> None:
+    game = farm()
+    game.signup("banned", 2 * DAY, "old-phone")
+    game.verdict("banned", "bad", 3 * DAY)
+    game.signup("m14", 20 * DAY + 10, "old-phone")
+    words, _ = told(game.build(tmp_path), [*FARM, "m14"])
+    assert words == (
+        "15 accounts; 14 on 2 devices that nobody else used; all signed up within 41 minutes; "
+        "the nearest confirmed bad account is one device away"
+    )
+
+
+def test_a_device_that_others_used_too(tmp_path: Path) -> None:
+    game = farm()
+    game.signup("buyer", 50 * DAY, "phone0")
+    words, _ = told(game.build(tmp_path), FARM)
+    assert words == (
+        "14 accounts on 2 devices that 1 other account used too, all signed up within 41 minutes"
+    )
+
+
+def test_members_that_are_known(tmp_path: Path) -> None:
+    game = farm()
+    for name in FARM[:3]:
+        game.verdict(name, "bad", 30 * DAY)
+    words, _ = told(game.build(tmp_path), FARM)
+    assert words.endswith("; three of them are confirmed bad")
+
+
+def test_gifts_to_one_account(tmp_path: Path) -> None:
+    game = Game()
+    game.strangers(300, 60 * DAY)
+    for at in range(8):
+        game.signup(f"m{at}", 7 * DAY * at)
+        game.gift(f"m{at}", "fence", 7 * DAY * at + 100)
+    game.signup("fence", 60)
+    words, _ = told(game.build(tmp_path), [*(f"m{at}" for at in range(8)), "fence"])
+    assert words == "9 accounts; 8 sent gift to account fence, a member"
+
+
+def test_wallets_of_a_bridge(tmp_path: Path) -> None:
+    first_use = {f"x{at:03}": 60.0 * DAY * at / 400 for at in range(400)}
+    ring = {f"m{at:02}": 30 * DAY + at * 8 for at in range(23)}  # 22 * 8 = 176 minutes
+    transfers = [("173251", f"m{at:02}", "tokens") for at in range(19)]
+    transfers += [("173251", f"x{at:03}", "tokens") for at in range(5)]
+    transfers += [(f"x{at:03}", f"w{at}", "tokens") for at in range(400)]
+    words, _ = told(bridge(tmp_path, first_use | ring, transfers), list(ring))
+    assert words == (
+        "23 accounts; 19 received tokens from counterparty 173251, which touches 24 accounts in all; "
+        "all first seen within 3 hours"
+    )
+
+
+def test_a_ring_that_chance_could_have_made_says_so(tmp_path: Path) -> None:
+    words, _ = told(farm().build(tmp_path), FARM, q_value=0.4)
+    assert words.endswith("; chance alone could have made it")
+
+
+def test_a_hub_is_never_named(tmp_path: Path) -> None:
+    from tests.rings.drawing import marked_as_hub
+
+    plain = farm().build(tmp_path / "plain")
+    hub = marked_as_hub(plain, tmp_path / "hub", "device", "phone0")
+    words, pieces = told(hub, FARM)
+    assert words.startswith("14 accounts; 7 on one device that nobody else used")
+    assert "phone0" not in str(pieces)
+
+
+def numbers_in(text: str) -> set[float]:
+    """Numbers of a sentence, in digits and in words, names of accounts and things left out."""
+    plain = re.sub(r"(account|wallet|counterparty) \w+", r"\1", text)  # keys
+    plain = re.sub(r"[a-z]+\d\S*", "", plain)  # names such as erc20:polygon
+    digits = {float(found.replace(",", "")) for found in re.findall(r"\d[\d,]*(?:\.\d+)?", plain)}
+    return digits | {float(WORDS[word]) for word in re.findall(r"[a-z]+", plain) if word in WORDS}
+
+
+def numbers_of(piece: Any) -> set[float]:
+    """All numbers in a piece of evidence, at any depth."""
+    if isinstance(piece, dict):
+        between = {float(len(piece["path"]) - 2)} if "path" in piece else set()
+        return between.union(*(numbers_of(value) for value in piece.values()))
+    if isinstance(piece, list):
+        return set().union(set(), *(numbers_of(value) for value in piece))
+    if isinstance(piece, int | float) and not isinstance(piece, bool):
+        return {float(piece)}
+    return set()
+
+
+@pytest.mark.parametrize("which", ["timed_snapshot", "untimed_snapshot"])
+def test_every_number_in_every_sentence_is_in_its_evidence(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    snapshot: Snapshot = request.getfixturevalue(which)
+    run = rings.find(snapshot)
+    checked = 0
+    for ring in run.table["ring"]:
+        explained = run.explain(ring)
+        by_id = {piece["id"]: piece for piece in explained["evidence"]}
+        for sentence in explained["sentences"]:
+            assert sentence["evidence"], sentence
+            known = set().union(*(numbers_of(by_id[name]) for name in sentence["evidence"]))
+            missing = numbers_in(sentence["text"]) - known
+            assert not missing, (sentence, missing)
+            checked += len(numbers_in(sentence["text"]))
+        for clause in explained["words"].split("; "):
+            assert clause in {sentence["text"] for sentence in explained["sentences"]}
+    assert checked > 20  # not vacuous
+
+
+def test_the_check_itself_catches_a_wrong_number() -> None:
+    assert numbers_in("14 accounts on 2 devices, one device away") == {14.0, 2.0, 1.0}
+    assert numbers_of({"type": "x", "of": 14, "span": [2, "hours"]}) >= {14.0, 2.0}
+    assert numbers_in("15 accounts") - numbers_of({"accounts": 14}) == {15.0}
