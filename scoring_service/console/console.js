@@ -129,7 +129,7 @@ function table(columns, rows) {
 function evidenceTable(evidence) {
   const rows = evidence.map((item) => element("tr", { id: `evidence-${item.id}` },
     element("td", { text: item.id }), element("td", { text: item.text }),
-    element("td", { class: "number", text: number(item.weight, 1) })));
+    element("td", { class: "number", text: item.weight > 0 ? number(item.weight, 1) : "–" })));
   return table([["Id"], ["What"], ["Weight", "number"]], rows);
 }
 
@@ -173,11 +173,11 @@ function layout(nodes, edges) {
         moves[b].x -= x * force; moves[b].y -= y * force;
       }
     }
-    for (const [from, to] of edges) {
+    for (const [from, to, pull] of edges) {
       const x = points[from].x - points[to].x, y = points[from].y - points[to].y;
-      const force = Math.hypot(x, y) / ideal * 0.5;
-      moves[from].x -= x * force * 0.2; moves[from].y -= y * force * 0.2;
-      moves[to].x += x * force * 0.2; moves[to].y += y * force * 0.2;
+      const force = Math.hypot(x, y) / ideal * pull;
+      moves[from].x -= x * force; moves[from].y -= y * force;
+      moves[to].x += x * force; moves[to].y += y * force;
     }
     const limit = 0.12 * (1 - step / 260) + 0.002;
     points.forEach((point, index) => {
@@ -185,6 +185,11 @@ function layout(nodes, edges) {
       point.x += (moves[index].x / length) * Math.min(length, limit);
       point.y += (moves[index].y / length) * Math.min(length, limit);
     });
+  }
+  // Far-off nodes come closer, so that one of them does not squeeze the rest together.
+  for (const point of points) {
+    const scale = Math.max(Math.hypot(point.x, point.y), 1e-6) ** -0.4;
+    point.x *= scale; point.y *= scale;
   }
   const low = { x: Math.min(...points.map((p) => p.x)), y: Math.min(...points.map((p) => p.y)) };
   const high = { x: Math.max(...points.map((p) => p.x)), y: Math.max(...points.map((p) => p.y)) };
@@ -211,7 +216,8 @@ function picture(detail) {
   if (nodes.length === 0) return element("p", { class: "empty", text: "No picture of this ring." });
   const place = new Map(nodes.map((node, index) => [node.id, index]));
   const drawn = edges.filter((edge) => place.has(edge.source) && place.has(edge.target));
-  const pairs = drawn.map((edge) => [place.get(edge.source), place.get(edge.target)]);
+  // What accounts used and did shapes the picture; links, which join nearly all of a ring, only hold it together.
+  const pairs = drawn.map((edge) => [place.get(edge.source), place.get(edge.target), edge.relation === "link" ? 0.012 : 0.13]);
   const points = layout(nodes, pairs);
   const scores = new Map(detail.members.map((member) => [member.account_id, member.score]));
   const words = `${plural(detail.ring.size, "account")} of ring ${detail.ring.id} and what links them`;

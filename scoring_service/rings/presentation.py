@@ -42,10 +42,10 @@ def _some(names: list[str], total: int) -> str:
 
 def _identifiers(piece: Piece) -> str:
     kind = _spoken(piece["kind"])
-    others = f"{piece['others']:,} others" if piece["others"] != 1 else "1 other"
-    whom = "nobody else" if piece["others"] == 0 else f"{others} too"
+    others = "1 other account" if piece["others"] == 1 else f"{piece['others']:,} other accounts"
+    rest = "nobody else used any of these" if piece["others"] == 0 else f"{others} used them too"
     nodes = [f"{entity['shown']} ({entity['users']:,} accounts)" for entity in piece["entities"]]
-    return f"{_share(piece)} used {kind} {_some(nodes, piece['n_entities'])}; {whom} used any of these"
+    return f"{_share(piece)} used {kind} {_some(nodes, piece['n_entities'])}; {rest}"
 
 
 def _counterpart(piece: Piece) -> str:
