@@ -23,6 +23,7 @@ ROW_REASONS = {
     "endpoint_missing": "one end of the interaction is empty",
     "endpoint_unreadable": "one end of the interaction could not be read as its kind",
     "event_id_conflict": "the same event id came earlier with other content",
+    "fold_conflict": "an earlier row puts the account into another fold or part of the splits",
     "known_at_unreadable": "the time at which the row became known could not be read",
     "line_unreadable": "the line could not be parsed",
     "time_missing": "no time in the row",

@@ -73,14 +73,25 @@ class _Rows:
         if not tables:
             return None
         rows = pl.concat(tables, how="diagonal")
-        content = [column for column in rows.columns if column != "row"]
+        content = [column for column in rows.columns if column not in ("row", "part")]
         first = rows.unique(content, keep="first", maintain_order=True)
         lost = (
             rows.group_by("mapping").len().join(first.group_by("mapping").len(), on="mapping", suffix="_kept")
         )
         for ordinal, before, after in lost.select("mapping", "len", "len_kept").iter_rows():
             self.duplicates[ordinal] += before - after
-        return first.drop("row")
+        return self._without_conflicts(first) if kind in (FoldPlan, SplitPlan) else first
+
+    def _without_conflicts(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """An account has one fold; rows that say otherwise later are left out."""
+        again = ~rows["account"].is_first_distinct()
+        places = rows.select("part", "mapping").filter(again).unique(maintain_order=True)
+        for part_at, ordinal in places.iter_rows():
+            part, mapping = self._parts[part_at], self._plan.mappings[ordinal]
+            lost = rows.filter(again & (rows["part"] == part_at) & (rows["mapping"] == ordinal))
+            notes = Notes(part.source, mapping.name, part.file)
+            self.quarantine.append(notes.rows(lost["row"].to_numpy(), "fold_conflict"))
+        return rows.filter(~again)
 
     def _known(
         self, rows: pl.DataFrame, part_at: int, part: Part, ordinal: int, mapping: str
@@ -93,6 +104,7 @@ class _Rows:
         rows = rows.with_columns(
             pl.Series("account", account),
             pl.lit(ordinal, dtype=pl.Int32).alias("mapping"),
+            pl.lit(part_at, dtype=pl.Int32).alias("part"),
             pl.lit(self._delay(ordinal), dtype=pl.Int64).alias("delay_ms"),
         )
         return rows.filter(pl.Series(known))

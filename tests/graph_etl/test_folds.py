@@ -1,11 +1,14 @@
 """Folds keep rings whole, are of equal size and do not depend on the order of accounts."""
 
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graph_etl import NO_TIME
 from graph_etl.folds import N_FOLDS, given_folds, ring_folds, stratified_folds, time_folds
+from tests.building import build_from_text
 
 
 def _names(n: int) -> np.ndarray:
@@ -65,3 +68,27 @@ def test_given_folds_are_kept_and_the_rest_is_dealt() -> None:
     assert set(folds.tolist()) == {0, 1, 2}
     named = given_folds(np.array([0, 1], np.int32), ["north", "east"], labels, _names(12))
     assert named[:2].tolist() == [1, 0]
+
+
+def test_an_account_has_one_fold(tmp_path: Path) -> None:
+    spec = """
+    ringwatch: 1
+    name: folded
+    sources: {people: {path: people.csv}, folds: {path: "folds*.csv"}}
+    accounts: [{source: people, id: id}]
+    folds: {source: folds, account: id, fold: fold}
+    splits: {source: people, account: id, train: t, test: s}
+    """
+    files = {
+        "people.csv": "id,t,s\nann,1,0\nbob,0,1\ncyd,0,0\n",
+        "folds_1.csv": "id,fold\nann,3\nbob,1\nann,3\n",
+        "folds_2.csv": "id,fold\nbob,2\n",
+    }
+    built = build_from_text(tmp_path, spec, files, max_quarantine=0.2)
+    assert built.snapshot.folds[:2].tolist() == [3, 1]
+    assert built.snapshot.manifest["fold_policy"] == "given"
+    count = built.report.sources[1]
+    assert (count.rows, count.in_graph, count.duplicates, count.reasons) == (4, 2, 1, {"fold_conflict": 1})
+    splits = built.snapshot.splits
+    assert splits is not None
+    assert splits.tolist() == [[0], [2], [-1]]
