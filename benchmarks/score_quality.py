@@ -3,7 +3,7 @@
     python benchmarks/score_quality.py [SPEC] [--data DIR] [--workspace DIR] [--seed N]
 
 SPEC defaults to examples/hop_sybil/spec.yaml. Builds and trains in the workspace (by default a temporary
-one); every account is scored by a chain that was fitted without the labels of its fold. Where the spec has known
+one); every account is scored by a chain fitted without the labels of its fold. Where the spec has known
 groups of role ``judge``, positives are their accounts, a group of more than 40 weighing as 40, negatives are
 the accounts with a good verdict, and positives are weighted to a prevalence of 20.7 %; elsewhere all
 accounts with a verdict count alike. Baselines: own attributes only, and attributes with degrees, on the
