@@ -1,6 +1,5 @@
 """The example builds: exactly the intended rows are quarantined, crowds are hubs, farms are not."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -22,12 +21,11 @@ def spec() -> Spec:
 
 
 @pytest.fixture(scope="module")
-def snapshot(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Snapshot]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RINGWATCH_HASH_KEY", "a-key-for-tests-only")
-        workspace = Workspace(tmp_path_factory.mktemp("game"))
-        build(spec, workspace)
-        yield workspace.open_snapshot()
+def snapshot(spec: Spec, tmp_path_factory: pytest.TempPathFactory, hash_key: str) -> Snapshot:
+    assert hash_key
+    workspace = Workspace(tmp_path_factory.mktemp("game"))
+    build(spec, workspace)
+    return workspace.open_snapshot()
 
 
 def _hubs(snapshot: Snapshot, kind: str) -> set[str]:
