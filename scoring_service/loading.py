@@ -11,6 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 import gnn
+from features import Queries
 from graph_etl import NO_TIME, Snapshot, Workspace
 from graph_etl.identifiers import Hasher
 from graph_etl.spec import Spec
@@ -19,7 +20,7 @@ from scoring_service.accounts.repository import AccountRepository
 from scoring_service.errors import HashKeyMismatch, RingsUnavailable, ScoresUnavailable
 from scoring_service.policy import EvidenceTable, Policy, load_policy
 from scoring_service.rings.repository import RingRepository
-from scoring_service.risk.moments import Moments
+from scoring_service.risk.moments import RETROSPECTIVE, Moments
 from scoring_service.risk.reading import RequestReader, iso
 from scoring_service.settings import ServiceSettings
 
@@ -95,6 +96,24 @@ class Loaded:
         """Return the bundle's own score and percentile of an account, None where it has none."""
         score, percentile = float(self.score[account]), float(self.percentile[account])
         return (None if math.isnan(score) else score, None if math.isnan(percentile) else percentile)
+
+    def scores_at_end(self, accounts: NDArray[np.integer[Any]]) -> list[tuple[float | None, float | None]]:
+        """Return score and percentile of accounts at the snapshot's end.
+
+        A bundle that was trained on an earlier snapshot holds neither the later accounts nor what happened
+        since, so its models score anew.
+
+        Args:
+            accounts: `int[n]` account indices.
+
+        Returns:
+            `n` pairs; None where nothing can be scored.
+        """
+        if self.scorer is None or self.bundle is None or self.bundle.manifest["snapshot"] == self.snapshot.id:
+            return [self.last_score(int(account)) for account in accounts]
+        queries = Queries.for_accounts(self.snapshot, accounts, RETROSPECTIVE)
+        result = self.scorer.score(queries, RETROSPECTIVE)
+        return list(zip(result.score.tolist(), result.percentile.tolist(), strict=True))
 
     def require_rings(self) -> RingRepository:
         """Return the rings, or raise `RingsUnavailable` with the reason."""

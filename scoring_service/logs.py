@@ -2,9 +2,22 @@
 
 import logging
 import sys
+import traceback
 from typing import Literal
 
 import structlog
+
+
+def places(error: BaseException) -> list[str]:
+    """Tell where an error came from, without values: a value in a traceback may be an identifier.
+
+    Args:
+        error: The error.
+
+    Returns:
+        File and line of the last six frames.
+    """
+    return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-6:]
 
 
 def configure_logging(log_format: Literal["json", "text"], log_level: str) -> None:

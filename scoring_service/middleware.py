@@ -3,7 +3,6 @@
 import re
 import secrets
 import time
-import traceback
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scoring_service.errors import BodyTooLarge, InternalError, MisdirectedHost, ServiceError
-from scoring_service.settings import LOOPBACK_NAMES
+from scoring_service.logs import places
+from scoring_service.settings import is_loopback
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
@@ -72,11 +72,7 @@ class RequestGate:
         except _TooLarge:
             await error_response(BodyTooLarge(self._max_body_bytes))(scope, receive, send_with_id)
         except Exception as error:
-            # Places, never values: a value in a traceback may be an identifier.
-            where = [
-                f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
-            ]
-            _log.error("http.failed", error=type(error).__name__, where=where[-6:])
+            _log.error("http.failed", error=type(error).__name__, where=places(error))
             if status == 0:
                 await error_response(InternalError(request_id))(scope, receive, send_with_id)
         finally:
@@ -92,7 +88,7 @@ class RequestGate:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         host = headers.get("host", "")
-        if self._loopback_only and _host_name(host) not in LOOPBACK_NAMES:
+        if self._loopback_only and not is_loopback(_host_name(host)):
             await error_response(MisdirectedHost(host[:100]))(scope, receive, send)
             return
         length = headers.get("content-length", "")

@@ -7,6 +7,7 @@ import structlog
 from graph_etl import NO_TIME
 from scoring_service.accounts.service import AccountService
 from scoring_service.loading import Loaded
+from scoring_service.logs import places
 from scoring_service.risk.reading import iso
 from scoring_service.risk.schemas import RiskRequest
 from scoring_service.risk.service import RiskService
@@ -43,5 +44,5 @@ def warm_up(loaded: Loaded, risk: RiskService) -> float:
             AccountService(loaded).describe(account_ids[-1])
     except Exception as error:
         # A part that fails here fails in each answer too, and each answer says so.
-        _log.error("service.warm_up_failed", error=type(error).__name__)
+        _log.error("service.warm_up_failed", error=type(error).__name__, where=places(error))
     return time.perf_counter() - started

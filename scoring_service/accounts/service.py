@@ -49,7 +49,7 @@ class AccountService:
         """
         loaded = self._loaded
         account = self._find(account_id)
-        score, percentile = loaded.last_score(account)
+        score, percentile = loaded.scores_at_end(np.array([account]))[0]
         decided = self._decide(account, score, percentile)
         identifiers = self._identifiers(account)
         return AccountAnswer(
@@ -94,7 +94,7 @@ class AccountService:
         queries = Queries.for_accounts(loaded.snapshot, np.array([account]), RETROSPECTIVE)
         result = scorer.score(queries, RETROSPECTIVE)
         found = [reason_of(reason) for reason in gnn.reasons(scorer, queries, result, row=0, top=top)]
-        score, percentile = loaded.last_score(account)
+        score, percentile = loaded.scores_at_end(np.array([account]))[0]
         return AccountReasons(
             id=account_id,
             score=score,

@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import Any
 
+import numpy as np
+
 from scoring_service.errors import AccountNotFound, CursorExpired, CursorInvalid, RingNotFound
 from scoring_service.loading import Loaded, plain
 from scoring_service.rings.presentation import evidence_text
@@ -96,15 +98,17 @@ class RingService:
 
     def _members(self, rings: RingRepository, ring_id: str) -> list[RingMember]:
         loaded = self._loaded
+        members = rings.members(ring_id)
+        scores = loaded.scores_at_end(np.array([member["account"] for member in members]))
         return [
             RingMember(
                 account_id=member["account_id"],
                 role=member["role"],
                 weight=member["weight"],
-                score=loaded.last_score(member["account"])[0],
+                score=score,
                 known_bad=loaded.accounts.is_known_bad(member["account"]),
             )
-            for member in rings.members(ring_id)
+            for member, (score, _) in zip(members, scores, strict=True)
         ]
 
 

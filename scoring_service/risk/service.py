@@ -14,6 +14,7 @@ import gnn
 from features import Queries
 from graph_etl import NO_TIME
 from scoring_service.loading import Loaded, Problem, plain
+from scoring_service.logs import places
 from scoring_service.policy import Decided, Evidence, RingTie, SharedUse, decide
 from scoring_service.risk.reading import Reading, read_time
 from scoring_service.risk.schemas import (
@@ -176,8 +177,8 @@ class RiskService:
             result = loaded.scorer.score(queries, moment)
             reasons = gnn.reasons(loaded.scorer, queries, result, row=0, top=MAX_REASONS)
         except Exception as error:
-            # The answer must not depend on the model; the log says what broke, without values.
-            _log.exception("risk.scoring_failed", error=type(error).__name__)
+            # The answer must not depend on the model; the log says where it broke.
+            _log.error("risk.scoring_failed", error=type(error).__name__, where=places(error))
             return self._fall_back(asked, Problem("scoring_failed", "the model failed on this event"))
         return Scored(
             score=_finite(result.score[0]),

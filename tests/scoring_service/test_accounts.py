@@ -1,17 +1,22 @@
 """`GET /v1/accounts/{id}` and its reasons."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from gnn import Bundle
 from graph_etl import Workspace
+from graph_etl.build import build
 from graph_etl.identifiers import Hasher
+from graph_etl.spec import load_spec
 from rings import RingsRun
 from scoring_service import decisions
 from scoring_service.accounts.schemas import AccountAnswer, AccountReasons
 from tests.building import TEST_HASH_KEY
 from tests.scoring_service.conftest import Client
-from tests.scoring_service.small_platform import BANNED, BANNED_DEVICE
+from tests.scoring_service.small_platform import BANNED, BANNED_DEVICE, write_platform
 
 
 def account_of(client: Client, account_id: str) -> AccountAnswer:
@@ -72,8 +77,8 @@ def test_bad_query_is_refused(client: Client, query: str) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (422, "invalid_request")
 
 
-def test_exported_decisions_are_those_of_the_api(client: Client, workspace: object) -> None:
-    made = Workspace(str(workspace))
+def test_exported_decisions_are_those_of_the_api(client: Client, workspace: Path) -> None:
+    made = Workspace(workspace)
     current = made.current()
     snapshot = made.open_snapshot()
     bundle = Bundle.open(made.path_of("bundle", str(current["bundle"])))
@@ -89,3 +94,22 @@ def test_exported_decisions_are_those_of_the_api(client: Client, workspace: obje
         assert row["score"] == pytest.approx(account.score)
     assert table["decision"].is_in(["allow", "challenge", "review", "deny"]).all()
     assert set(table.filter(pl.col("decision") == "deny")["account"]) >= {f"farm-0-{n}" for n in range(12)}
+
+
+def test_newer_snapshot_is_scored_anew_by_the_older_bundle(
+    copied: Workspace, tmp_path: Path, serve_over: Callable[..., Client]
+) -> None:
+    spec = write_platform(tmp_path)
+    with (tmp_path / "signups.csv").open("a", encoding="utf-8") as signups:
+        signups.write(
+            "late-1,2026-03-01T21:00:00+00:00,dev-farm-1-0,84.0.1.1,l@mail.example,US,6.0,False,home\n"
+        )
+    build(load_spec(spec), copied)
+    client = serve_over(copied)
+    late = account_of(client, "late-1")
+    assert late.score is not None
+    assert 0 <= late.score <= 1
+    assert late.model_version == copied.current()["bundle"]
+    ready = client.get("/readyz").json()
+    assert ready["status"] == "degraded"
+    assert "was found on snapshot" in ready["problems"][0]

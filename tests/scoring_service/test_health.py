@@ -1,5 +1,7 @@
 """`/healthz` answers at once, `/readyz` tells the truth."""
 
+from pathlib import Path
+
 from graph_etl import Workspace
 from scoring_service import ServiceSettings, create_app
 from tests.scoring_service.conftest import Client
@@ -18,8 +20,8 @@ def test_not_ready_until_warmed_up(copied: Workspace) -> None:
     client.close()
 
 
-def test_ready_names_what_answers_are_made_from(client: Client, workspace: object) -> None:
-    current = Workspace(str(workspace)).current()
+def test_ready_names_what_answers_are_made_from(client: Client, workspace: Path) -> None:
+    current = Workspace(workspace).current()
     ready = client.get("/readyz").json()
     assert {part: ready[part] for part in ("snapshot", "bundle", "rings")} == current
     assert (ready["status"], ready["problems"]) == ("ready", [])

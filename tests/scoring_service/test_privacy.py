@@ -1,9 +1,11 @@
 """Raw identifiers and account ids reach no log."""
 
 import json
+from collections.abc import Callable
 
 from structlog.testing import capture_logs
 
+from graph_etl import Workspace
 from tests.scoring_service.conftest import Client
 from tests.scoring_service.small_platform import sign_up_event
 
@@ -30,3 +32,21 @@ def test_answer_holds_no_raw_identifier(client: Client) -> None:
     assert "dev-farm-1-0" not in text
     assert "84.0.1.1" not in text
     assert SECRETS[2] not in text
+
+
+def test_failing_model_tells_the_log_where_and_not_what(
+    copied: Workspace, serve_over: Callable[..., Client]
+) -> None:
+    version = copied.current()["bundle"]
+    assert version is not None
+    for trees in copied.path_of("bundle", version).glob("trees_*.txt"):
+        trees.write_text("no trees")
+    client = serve_over(copied)
+    with capture_logs() as logs:
+        answer = client.risk(sign_up_event(SECRETS[3], device=SECRETS[0], ip=SECRETS[1])).json()
+    assert answer["degraded"]["reason"] == "scoring_failed"
+    failed = next(entry for entry in logs if entry["event"] == "risk.scoring_failed")
+    assert any("bundle.py" in place for place in failed["where"])
+    written = json.dumps(logs, default=str)
+    for secret in SECRETS:
+        assert secret not in written
