@@ -6,7 +6,7 @@ A node is a hub when three things hold at once, all judged from what was visible
    ``n**2 / A`` accounts by chance. From ``n = sqrt(A)`` on that is one or more: sharing is no evidence.
 2. **It lies far out in its kind.** ``log n`` is beyond the outer fence (third quartile plus three times the
    interquartile range; Tukey, 1977) of the nodes of its kind that more than one account touches, or a tenth
-   of all accounts touch it.
+   of the accounts that touch its kind at all touch it.
 3. **Its accounts came like the platform's.** Where times are known, the accounts of a public address arrive
    all over the platform's history; those of a device farm arrive together. Measured by the smallest share of
    the kind's arrivals that holds half of the node's: half for a random sample, nearly none in a burst.
@@ -124,6 +124,7 @@ def _judge(
     node: NDArray[np.int32],
     counts: NDArray[np.int64],
     n_accounts: int,
+    n_touching: int,
     timed: NDArray[np.bool_],
     horizon: int,
 ) -> list[_Finding]:
@@ -134,7 +135,7 @@ def _judge(
     low, high = np.quantile(np.log(shared), [0.25, 0.75])
     fence = float(np.exp(high + _FENCE_RANGES * (high - low)))
     least = max(_FEWEST_ACCOUNTS, float(np.sqrt(n_accounts)))
-    common = (counts > fence) | (counts >= _COMMON_SHARE * n_accounts)
+    common = (counts > fence) | (counts >= _COMMON_SHARE * n_touching)
     usual = int(np.quantile(shared, 0.99))
     findings = []
     for candidate in np.flatnonzero((counts >= least) & common):
@@ -163,6 +164,7 @@ def _found_in(touched: Contacts, arrived: NDArray[np.int64], n_untimed: int, n_e
     """Findings in one kind; numbers its nodes anew, so that the work does not grow with other kinds."""
     nodes, numbers = np.unique(touched.node, return_inverse=True)
     node = numbers.astype(np.int32)
+    first_touches = np.sort(np.unique(touched.account, return_index=True)[1])
     timed = touched.pos >= n_untimed
     counts = np.zeros(len(nodes), np.int64)
     findings: list[_Finding] = []
@@ -175,9 +177,10 @@ def _found_in(touched: Contacts, arrived: NDArray[np.int64], n_untimed: int, n_e
         judged = stop
         # Rows without a time were there before everything, and so were the accounts in them.
         n_accounts = int(np.searchsorted(arrived, horizon)) if horizon > n_untimed else len(arrived)
+        n_touching = int(np.searchsorted(first_touches, stop))
         unjudged = counts.copy()
         unjudged[[found.node for found in findings]] *= -1
-        findings += _judge(node[:stop], unjudged, n_accounts, timed[:stop], horizon)
+        findings += _judge(node[:stop], unjudged, n_accounts, n_touching, timed[:stop], horizon)
     return [replace(found, node=int(nodes[found.node])) for found in findings]
 
 

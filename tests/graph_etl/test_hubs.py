@@ -84,6 +84,20 @@ def test_without_times_the_tail_alone_decides() -> None:
     assert found.table["since_ms"].to_list() == [None]
 
 
+def test_what_a_tenth_of_those_who_touch_its_kind_touch_is_a_hub() -> None:
+    # Five products, 400 of 2,000 accounts ever buy: none lies far out among five, yet each links nobody.
+    buyers = _scattered(400)
+    product = N_ACCOUNTS + np.random.default_rng(2).choice(5, 400, p=[0.4, 0.3, 0.2, 0.07, 0.03])
+    found = find_hubs(
+        [Contacts(1, product.astype(np.int32), buyers.astype(np.int32), buyers)],
+        kinds=KINDS,
+        node_keys=pl.Series([str(node) for node in range(N_ACCOUNTS + 5)]),
+        account_pos=np.arange(N_ACCOUNTS),
+        known_ms=np.arange(N_ACCOUNTS) * 1000,
+    )
+    assert found.table["key"].to_list() == ["2000", "2001", "2002"]
+
+
 def test_a_hub_is_one_from_where_it_became_one() -> None:
     _, found = _platform({"test-device": _scattered(200)})
     since = int(found.since[2 * N_ACCOUNTS])
