@@ -63,11 +63,13 @@ def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list
         burst = None
     else:
         said.append(Sentence(subject, (group["id"],)))
-    said += [_shared(piece, first_of=piece is first) for piece in shared[:2]]
+    # What only some share adds nothing to what nearly all do.
+    shared = [piece for piece in shared if piece is first or 2 * piece["accounts"] >= piece["of"]][:2]
+    said += [_shared(piece, first_of=piece is first) for piece in shared]
     if burst is not None:
         who = "all" if burst["accounts"] == burst["of"] else f"{number(burst['accounts'])} of them"
         said.append(Sentence(f"{who} {_appeared(burst)} within {_span(burst)}", (burst["id"],)))
-    told = max((piece["accounts"] for piece in shared[:2] if piece.get("member")), default=0)
+    told = max((piece["accounts"] for piece in shared if piece.get("member")), default=0)
     said += [
         _interactions(piece)
         for piece in by_type.get("interactions", [])[:1]
