@@ -33,8 +33,11 @@ demo: .venv/.core ## Build, train, rings and live answers on real and simulated 
 
 serve: .venv/.core ## Keep the API and the console up on WORKSPACE (default: the demo's game) and PORT
 	@if [ "$(WORKSPACE)" = ".ringwatch/demo/game_signups" ]; then \
-	  export RINGWATCH_HASH_KEY="$${RINGWATCH_HASH_KEY:-$(DEMO_KEY)}"; \
-	  [ -e "$(WORKSPACE)/current.json" ] || $(BIN)/ringwatch demo --no-service; \
+	  if [ -z "$${RINGWATCH_HASH_KEY:-}" ]; then \
+	    echo "RINGWATCH_HASH_KEY is not set: using the demo's public key, allowed only because the game is simulated"; \
+	    export RINGWATCH_HASH_KEY="$(DEMO_KEY)"; \
+	  fi; \
+	  [ -e "$(WORKSPACE)/current.json" ] || $(BIN)/ringwatch demo --only game_signups --no-service; \
 	fi; \
 	exec $(BIN)/ringwatch serve --workspace "$(WORKSPACE)" --port $(PORT) $(ARGS)
 
