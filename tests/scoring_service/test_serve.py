@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from graph_etl.identifiers import HASH_KEY_VARIABLE
 from tests.building import TEST_HASH_KEY
@@ -24,6 +25,7 @@ def _free_port() -> int:
         return port
 
 
+@pytest.mark.slow  # a fresh process imports torch before it serves
 def test_process_serves_until_it_is_told_to_stop(workspace: Path) -> None:
     port = _free_port()
     environment = {
