@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from features.compute import asked_of, extras_of, graph_of
-from features.kernel import SHARED_MAX, Asked, Extras, Graph, users_of, visible_pairs
+from features.kernel import Asked, Extras, Graph, users_of, visible_pairs
 from features.registry import FeatureSpec
 from features.view import PAIR_NBR, int32_array
 
@@ -49,6 +49,10 @@ CONTACT_FEATURES: Final = (
         uses_verdicts=True,
     ),
 )
+# A household's device has up to five users, a farm's dozens; above, contact says little of who is behind it.
+RARE_USERS: Final = 64
+# A street's addresses or a popular page are no identifiers: only what hardly anybody touches counts there.
+_RARE_USERS_ELSEWHERE: Final = 12
 # Nodes that the account touches, and accounts on each of them, that are looked at.
 _NODES: Final = 256
 _USERS: Final = 256
@@ -76,6 +80,8 @@ def _contact(
     graph: Graph,
     asked: Asked,
     extras: Extras,
+    kind: Any,
+    most_users: Any,
     since: Any,
     until: Any,
     out: Any,
@@ -115,7 +121,7 @@ def _contact(
                 if bad[q] < 0:
                     bad[q] = other
             users = users_of(graph, shared, horizon, extras, first, last)
-            if users < 2 or users > SHARED_MAX:
+            if users < 2 or users > most_users[kind[shared]]:
                 continue
             begin, end = visible_pairs(graph, row, shared, horizon)
             members = int32_array(graph.addresses[row, PAIR_NBR], end)
@@ -148,7 +154,8 @@ def contact(
 ) -> Contact:
     """Find what links accounts to known bad ones, as of each question's horizon.
 
-    The account's own verdict never counts, hubs never link.
+    The account's own verdict never counts, hubs never link, and only what few accounts touch counts: up to 64
+    for identifiers, up to 12 for everything else.
 
     Args:
         snapshot: The snapshot.
@@ -170,6 +177,8 @@ def contact(
         graph_of(snapshot),
         asked_of(queries),
         extras_of(snapshot, queries),
+        np.ascontiguousarray(snapshot.node_kind),
+        np.array([RARE_USERS if one.identifier else _RARE_USERS_ELSEWHERE for one in snapshot.kinds]),
         since,
         until,
         found.features,

@@ -101,7 +101,7 @@ def _compiled(function: Any) -> Any:
 
 
 @_compiled
-def visible(positions: Any, start: int, stop: int, horizon: int) -> int:
+def visible(positions: Any, start: int, stop: int, horizon: int) -> Any:
     """Index past the last entry of ``positions[start:stop]`` (ascending) that lies below the horizon."""
     low = start
     high = stop
@@ -143,7 +143,7 @@ def visible_events(graph: Graph, row: int, node: int, horizon: int) -> Any:
 @_compiled
 def partners_through(
     graph: Graph, side: int, node: int, horizon: int, extras: Extras, first: int, last: int
-) -> int:
+) -> Any:
     """Distinct nodes that reach ``node`` through this side, the question's own new edges included."""
     if node < 0:
         return 1
@@ -156,7 +156,7 @@ def partners_through(
 
 
 @_compiled
-def users_of(graph: Graph, node: int, horizon: int, extras: Extras, first: int, last: int) -> int:
+def users_of(graph: Graph, node: int, horizon: int, extras: Extras, first: int, last: int) -> Any:
     """Distinct accounts that touch ``node`` in any way, the asked account included where it does."""
     if node < 0:
         return 1
@@ -183,7 +183,7 @@ def position_at(known_ms: Any, horizon: int, time_ms: int) -> int:
 
 
 @_compiled
-def signed_log(value: float) -> float:
+def signed_log(value: float) -> Any:
     """Logarithm that keeps the sign: ``sign(x) log(1 + |x|)``."""
     return np.log1p(value) if value >= 0 else -np.log1p(-value)
 
@@ -249,7 +249,7 @@ def write_profile(
 
 
 @_compiled
-def similarity(left: Any, right: Any) -> float:
+def similarity(left: Any, right: Any) -> Any:
     """Gaussian similarity of two profiles over the places in which either says something."""
     total = 0.0
     count = 0
@@ -312,7 +312,7 @@ def _write_side(
     partners_most = 0.0
     read = 0
     fastest = np.zeros(4, dtype=np.int64)
-    youngest_ms = np.int64(-1)
+    youngest_ms: Any = np.int64(-1)
     windows = (HOUR_MS, DAY_MS, WEEK_MS, MONTH_MS)
     timed = now_ms != NO_TIME
     since = np.zeros(4, dtype=np.int64)
@@ -727,7 +727,7 @@ def answer_one(graph: Graph, profiles: Any, asked: Asked, extras: Extras, q: int
     )
 
 
-@njit(cache=True, parallel=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, parallel=True, error_model="numpy")
 def answer_all(graph: Graph, profiles: Any, asked: Asked, extras: Extras, out: Any) -> None:
     """Compute all questions over the threads; each is independent, so their number changes no bit."""
     for q in prange(len(asked.account)):
@@ -737,7 +737,7 @@ def answer_all(graph: Graph, profiles: Any, asked: Asked, extras: Extras, out: A
             out[q, index] = row[index]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")
 def answer_few(graph: Graph, profiles: Any, asked: Asked, extras: Extras, out: Any) -> None:
     """The same without threads: starting them costs more than one answer."""
     for q in range(len(asked.account)):
@@ -747,7 +747,7 @@ def answer_few(graph: Graph, profiles: Any, asked: Asked, extras: Extras, out: A
             out[q, index] = row[index]
 
 
-@njit(cache=True, parallel=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, parallel=True, error_model="numpy")
 def profile_all(graph: Graph, accounts: Any, horizon: int, extras: Extras, out: Any) -> None:
     """Profiles of many accounts at one horizon."""
     for index in prange(len(accounts)):

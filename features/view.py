@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from graph_etl.snapshot import CSR, Snapshot
+    from graph_etl import CSR, Snapshot
 
 PAIR_PTR: Final = 0
 PAIR_NBR: Final = 1
@@ -249,12 +249,14 @@ def _by_age(first_seen_ms: NDArray[np.int64], account_ids: list[str]) -> NDArray
 
 
 def _pointer(element: types.Type) -> Any:
+    pointer_type: Any = types.CPointer(element)  # type: ignore[no-untyped-call]
+
     @intrinsic
     def pointer(typingctx: Any, address: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(types.CPointer(element)))
+            return builder.inttoptr(args[0], context.get_value_type(pointer_type))
 
-        return types.CPointer(element)(types.int64), codegen
+        return pointer_type(types.int64), codegen
 
     return pointer
 
@@ -264,19 +266,19 @@ _int32_at = _pointer(types.int32)
 _float32_at = _pointer(types.float32)
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def int64_array(address: int, length: int) -> Any:
     """View ``length`` int64 values at an address."""
     return carray(_int64_at(address), (length,))
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def int32_array(address: int, length: int) -> Any:
     """View ``length`` int32 values at an address."""
     return carray(_int32_at(address), (length,))
 
 
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, inline="always")
 def float32_array(address: int, length: int) -> Any:
     """View ``length`` float32 values at an address."""
     return carray(_float32_at(address), (length,))

@@ -30,7 +30,8 @@ class Calibration:
 
     def __call__(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of margins, ``float64[n]`` each."""
-        return np.clip(self.scale * expit(self.slope * margin + self.offset), 0.0, 1.0)
+        probability: NDArray[np.float64] = expit(self.slope * margin + self.offset)
+        return np.clip(self.scale * probability, 0.0, 1.0)
 
     def as_dict(self) -> dict[str, float]:
         """Plain numbers for a manifest."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from features import Queries
     from gnn.scorer import Scorer, ScoreResult
 
-# What few accounts touch: a household's device has 2 to 5 users, a farm's dozens; above, contact says little.
-RARE_USERS: Final = 64
 _NODES_SHOWN: Final = 5
 _ACCOUNTS_SHOWN: Final = 5
 _NODES_READ: Final = 256
@@ -133,10 +131,9 @@ def _impacts(
     for spec, contribution in zip(specs, contributions, strict=True):
         code = _code(spec)
         sums[code] = sums.get(code, 0.0) + float(contribution)
-    if head.blend.weight > 0.0:
-        rest = float(result.margin[row]) - float(
-            np.asarray(head.booster.predict(values, raw_score=True))[0]
-        ) * (1.0 - head.blend.weight)
+    if head.booster is not None and head.blend.weight > 0.0:
+        trees = float(margins(head.booster, values)[0]) * (1.0 - head.blend.weight)
+        rest = float(result.margin[row]) - trees
         sums["NEIGHBOURHOOD", ""] = rest - head.blend.weight * head.blend.offset
     margin = float(result.margin[row])
     without = np.array([margin - value for value in sums.values()])
@@ -170,14 +167,14 @@ def _shared_nodes(scorer: Scorer, queries: Queries, row: int) -> list[_SharedNod
             found.append((len(others) + 1, node, others))
     found.sort()
     shown: list[_SharedNode] = []
-    for users, node, others in found[:_NODES_SHOWN]:
+    for n_users, node, others in found[:_NODES_SHOWN]:
         kind = snapshot.kinds[int(snapshot.node_kind[node])]
         shown.append(
             _SharedNode(
                 node,
                 kind.name,
                 snapshot.node_keys[node],
-                users,
+                n_users,
                 [snapshot.account_ids[j] for j in others[-_ACCOUNTS_SHOWN:]],
             )
         )
@@ -191,7 +188,7 @@ def _contact_reasons(
     found: list[Reason] = []
     impact = max(0.0, round(impacts.get(("SHARED_WITH_CONFIRMED_BAD", ""), 0.0), 4))
     users = int(near.users[row])
-    if near.via[row] >= 0 and users <= RARE_USERS:
+    if near.via[row] >= 0:
         node = int(near.via[row])
         kind = snapshot.kinds[int(snapshot.node_kind[node])].name
         key = snapshot.node_keys[node]

@@ -34,7 +34,7 @@ _SCORE_BATCH: Final = 4096
 _LEARNING_RATE: Final = 5e-3
 
 
-class GraphSage(nn.Module):  # type: ignore[misc]
+class GraphSage(nn.Module):
     r"""Two layers of GraphSAGE with one aggregation for each type of message.
 
     .. math:: h_v = \mathrm{ReLU}\Bigl(W x_v + \sum_r W_r \cdot
@@ -46,6 +46,9 @@ class GraphSage(nn.Module):  # type: ignore[misc]
         hidden: Width ``H`` of the hidden layer and of the embedding.
         fanouts: Neighbours at the first and at the second hop.
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(
         self, width: int, types: int, hidden: int = _HIDDEN, fanouts: tuple[int, int] = FANOUTS
@@ -102,7 +105,8 @@ class GraphSage(nn.Module):  # type: ignore[misc]
 
     def forward(self, *parts: Tensor) -> Tensor:
         """Log odds ``[B]`` of the seeds; arguments as in `embed`."""
-        return self.head(self.embed(*parts)).squeeze(-1)
+        odds: Tensor = self.head(self.embed(*parts))
+        return odds.squeeze(-1)
 
 
 def _tensors(drawn: Sample) -> tuple[Tensor, ...]:
@@ -195,7 +199,7 @@ def fit_sage(
                 model(*_tensors(drawn)), targets[rows], weights[rows]
             )
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             if progress is not None:

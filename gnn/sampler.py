@@ -184,7 +184,7 @@ def _sample(
         horizon = asked.horizon[q]
         first = extras.ptr[q]
         last = extras.ptr[q + 1]
-        node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+        node: Any = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
         width = seed_x.shape[1] - 2 - _KIND_SLOTS
         for index in range(seed_x.shape[1]):
             seed_x[q, index] = 0.0

@@ -18,7 +18,7 @@ from gnn.inputs import inputs, with_contacts
 from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import GraphSage, SageInputs, fit_sage, run_sage
 from gnn.targets import Targets, known_bad_span, targets
-from gnn.trees import ROUNDS, fit_trees, margins
+from gnn.trees import ROUNDS, SHAPES, Shape, fit_trees, margins
 from gnn.validation import Fold, canonical_order, folds
 from graph_etl import NO_TIME
 
@@ -45,6 +45,7 @@ class _Moment:
     reached: NDArray[np.bool_]
     contact: bool = False
     rounds: int = ROUNDS[-1]
+    shape: Shape = SHAPES[0]
     trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     sage: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     blend: Blend = field(default_factory=lambda: Blend(0.0))
@@ -154,6 +155,7 @@ def train(
             final.label[rows],
             final.weight[rows],
             rounds=moment.rounds,
+            shape=moment.shape,
             seed=seed,
             n_threads=threads,
         )
@@ -176,7 +178,10 @@ def _reached(snapshot: Snapshot, moment: str) -> NDArray[np.bool_]:
     first_seen_ms = np.asarray(snapshot.first_seen_ms)
     if age_ms is None:
         return np.ones(len(first_seen_ms), dtype=np.bool_)
-    return (first_seen_ms == NO_TIME) | (first_seen_ms <= last_time_ms(snapshot) - age_ms)
+    reached: NDArray[np.bool_] = (first_seen_ms == NO_TIME) | (
+        first_seen_ms <= last_time_ms(snapshot) - age_ms
+    )
+    return reached
 
 
 def _labelled(snapshot: Snapshot, labels: Targets) -> NDArray[np.int64]:
@@ -217,21 +222,25 @@ def _fit_sage(
 
 
 def _held_out_trees(run: _Run, moment: _Moment) -> None:
-    """Held-out margins; verdict inputs and the number of trees chosen by them."""
-    plain, plain_precision, plain_rounds = _out_of_fold(run, moment)
-    moment.trees, moment.rounds = plain, plain_rounds
-    if (run.since == np.iinfo(np.int64).max).all() or np.isnan(plain).all():
+    """Held-out margins; shape and number of trees and verdict inputs chosen by them."""
+    small = run.snapshot.n_accounts < _MANY_ACCOUNTS
+    best = -1.0
+    for shape in SHAPES if small else SHAPES[:1]:
+        held_out, precision, rounds = _out_of_fold(run, moment, shape)
+        if precision > best:
+            best, moment.trees, moment.rounds, moment.shape = precision, held_out, rounds, shape
+    if (run.since == np.iinfo(np.int64).max).all() or np.isnan(moment.trees).all():
         return
     moment.contact = True
-    richer, precision, rounds = _out_of_fold(run, moment)
-    if precision >= plain_precision + _CONTACT_GAIN:
+    richer, precision, rounds = _out_of_fold(run, moment, moment.shape)
+    if precision >= best + _CONTACT_GAIN:
         moment.trees, moment.rounds = richer, rounds
     else:
         moment.contact = False
 
 
-def _out_of_fold(run: _Run, moment: _Moment) -> tuple[NDArray[np.float64], float, int]:
-    stage = f"trees at {moment.name}{' with verdicts of others' if moment.contact else ''}"
+def _out_of_fold(run: _Run, moment: _Moment, shape: Shape) -> tuple[NDArray[np.float64], float, int]:
+    stage = f"{shape} trees at {moment.name}{' with verdicts of others' if moment.contact else ''}"
     table = np.full((len(ROUNDS), run.snapshot.n_accounts), np.nan)
     for number, fold in enumerate(run.folds):
         run.tell(stage, number, len(run.folds))
@@ -241,6 +250,7 @@ def _out_of_fold(run: _Run, moment: _Moment) -> tuple[NDArray[np.float64], float
             columns[rows],
             fold.targets.label[rows],
             fold.targets.weight[rows],
+            shape=shape,
             seed=run.seed,
             n_threads=run.n_threads,
         )

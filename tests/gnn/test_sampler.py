@@ -12,7 +12,7 @@ FANOUTS = (4, 3)
 
 
 def width(snapshot: Snapshot) -> int:
-    return profiles(snapshot, np.zeros(0, np.int64)).shape[1]
+    return int(profiles(snapshot, np.zeros(0, np.int64)).shape[1])
 
 
 @pytest.mark.parametrize("latest", [True, False])

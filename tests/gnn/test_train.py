@@ -116,8 +116,10 @@ def test_first_day_gives_scores_and_says_that_they_are_uncalibrated(keep: str, t
     built = build_from_text(tmp_path, spec, files | {"verdicts.csv": verdicts})
     bundle = gnn.train(built.snapshot, built.workspace)
     assert not bundle.calibrated
-    farm = bundle.scores.filter(pl.col("account_id").str.starts_with("farm"))["score"].mean()
-    rest = bundle.scores.filter(pl.col("account_id").str.starts_with("h"))["score"].mean()
+    farm, rest = (
+        np.mean(bundle.scores.filter(pl.col("account_id").str.starts_with(name))["score"].to_numpy())
+        for name in ("farm", "h")
+    )
     assert farm > 2 * rest
     again = Scorer(built.snapshot, bundle).score(Queries.for_accounts(built.snapshot))
     np.testing.assert_array_equal(again.score, bundle.scores["score"].to_numpy())
