@@ -9,6 +9,7 @@ import numpy as np
 
 from features import FeatureSpec, view_of
 from gnn.catalogue import REASON_CATALOGUE
+from gnn.trees import margins
 from graph_etl import NO_TIME
 
 if TYPE_CHECKING:
