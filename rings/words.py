@@ -214,7 +214,7 @@ def _synchrony(piece: Evidence) -> Sentence:
 
 def _chance(piece: Evidence) -> Sentence:
     if piece["q_value"] >= _SIGNIFICANT:
-        return Sentence("chance alone could have made it", (piece["id"],))
+        return Sentence("no tighter than groups that chance makes", (piece["id"],))
     one, many = piece["odds"]
     fewer = "fewer than " if many >= 1_000_000 else ""
     return Sentence(f"chance makes {fewer}{small(one)} group in {number(many)} this tight", (piece["id"],))
