@@ -8,15 +8,12 @@ nodes come first. So the cost of an account does not depend on how popular anyth
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import get_num_threads, njit
+from numba import njit
 
 from features.kernel import (
-    DAY_MS,
-    HOUR_MS,
     NO_TIME,
     Asked,
     Extras,
@@ -29,9 +26,6 @@ from features.kernel import (
     write_profile,
 )
 from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SHARED: Final = 1
 DIRECT: Final = 2
@@ -94,11 +88,12 @@ class Partners(NamedTuple):
     common: Any
 
 
-def _compiled(function: Any) -> Any:
+def compiled(function: Any) -> Any:
+    """Compile a function that lets go of the interpreter; the machine code is kept for the next process."""
     return njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
-@_compiled
+@compiled
 def room() -> Partners:
     """Room for the partners of one account."""
     return Partners(
@@ -115,13 +110,13 @@ def room() -> Partners:
     )
 
 
-@_compiled
+@compiled
 def rarity(users: int) -> Any:
     """How much sharing a node with so many users says: 1 for two, falling as 1 / log2."""
     return 1.0 / np.log2(users + 0.0) if users > 2 else 1.0
 
 
-@_compiled
+@compiled
 def gap_between(first_ms: int, second_ms: int) -> int:
     """Time between two first appearances, -1 where one of them is not known."""
     if first_ms == NO_TIME or second_ms == NO_TIME:
@@ -129,7 +124,7 @@ def gap_between(first_ms: int, second_ms: int) -> int:
     return abs(first_ms - second_ms)
 
 
-@_compiled
+@compiled
 def closeness(gap_ms: int, scale_ms: float, apart: float) -> Any:
     """How close two times are: 1 together, ``apart`` at quite different times, 1 where one is not known."""
     if gap_ms < 0:
@@ -137,7 +132,7 @@ def closeness(gap_ms: int, scale_ms: float, apart: float) -> Any:
     return apart + (1.0 - apart) * np.exp(-gap_ms / scale_ms)
 
 
-@_compiled
+@compiled
 def _profile_of(
     graph: Graph, profiles: Any, account: int, horizon: int, extras: Extras, own: Any, out: Any
 ) -> None:
@@ -158,7 +153,7 @@ def _profile_of(
     )
 
 
-@_compiled
+@compiled
 def _touched(
     graph: Graph, node: int, horizon: int, extras: Extras, own: Any, nodes: Any, arrived: Any, users: Any
 ) -> int:
@@ -189,7 +184,7 @@ def _touched(
     return count
 
 
-@_compiled
+@compiled
 def _users_around(
     graph: Graph,
     node: int,
@@ -248,7 +243,7 @@ def _users_around(
     return USERS_LINKED
 
 
-@_compiled
+@compiled
 def _beside(graph: Graph, account: int, first_seen_ms: int, horizon: int, out: Any) -> int:
     """Accounts that appeared just before and just after, as far as they are visible."""
     if first_seen_ms == NO_TIME:
@@ -284,7 +279,7 @@ def _beside(graph: Graph, account: int, first_seen_ms: int, horizon: int, out: A
     return count
 
 
-@_compiled
+@compiled
 def partners_of(
     graph: Graph,
     profiles: Any,
@@ -377,7 +372,7 @@ def partners_of(
     return int(_weigh(graph, profiles, strengths, asked, extras, q, n_found, found))
 
 
-@_compiled
+@compiled
 def _merge(raw: Any, strength: Any, via: Any, crowd: Any, source: Any, n_raw: int, found: Partners) -> int:
     """Bring the entries of each partner together, partners ascending."""
     order = np.argsort(raw[:n_raw], kind="mergesort")
@@ -411,13 +406,13 @@ def _merge(raw: Any, strength: Any, via: Any, crowd: Any, source: Any, n_raw: in
     return n_found + 1
 
 
-@_compiled
+@compiled
 def _tie(found: Partners, index: int) -> Any:
     """What shared nodes and direct interactions make of a link before behaviour is compared, 0 to 1."""
     return 1.0 - np.exp(-found.shared[index] - found.direct[index])
 
 
-@_compiled
+@compiled
 def _copy(found: Partners, source: int, target: int) -> None:
     found.account[target] = found.account[source]
     found.shared[target] = found.shared[source]
@@ -428,7 +423,7 @@ def _copy(found: Partners, source: int, target: int) -> None:
     found.common[target] = found.common[source]
 
 
-@_compiled
+@compiled
 def _strongest(strengths: Strengths, n_found: int, found: Partners) -> int:
     """Drop partners that no likeness could lift over the least weight, and all but the firmest `COMPARED`."""
     firm = np.empty(n_found, np.float64)
@@ -449,7 +444,7 @@ def _strongest(strengths: Strengths, n_found: int, found: Partners) -> int:
     return kept
 
 
-@_compiled
+@compiled
 def _weigh(
     graph: Graph,
     profiles: Any,
@@ -508,129 +503,3 @@ def _weigh(
         found.gap_ms[kept] = gap_ms
         kept += 1
     return kept
-
-
-@_compiled
-def link_rows(
-    graph: Graph,
-    profiles: Any,
-    strengths: Strengths,
-    asked: Asked,
-    extras: Extras,
-    first: int,
-    last: int,
-    count: Any,
-    partner: Any,
-    weight: Any,
-    source: Any,
-    via: Any,
-) -> None:
-    """The strongest links of questions ``first:last``: row ``q`` of the outputs, ``count[q]`` filled."""
-    found = room()
-    for q in range(first, last):
-        n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
-        order = np.argsort(-found.weight[:n_found], kind="mergesort")
-        kept = min(n_found, partner.shape[1])
-        count[q] = kept
-        for index in range(kept):
-            at = order[index]
-            partner[q, index] = found.account[at]
-            weight[q, index] = found.weight[at]
-            via[q, index] = found.via[at]
-            source[q, index] = (
-                (SHARED if found.shared[at] > 0 else 0)
-                + (DIRECT if found.direct[at] > 0 else 0)
-                + (SYNCHRONY if found.beside[at] > 0 else 0)
-            )
-
-
-FEATURE_WIDTH: Final = 24
-
-
-@_compiled
-def write_link_features(found: Partners, n_found: int, out: Any) -> None:
-    """Sums, maxima and counts over the links of one account."""
-    for index in range(FEATURE_WIDTH):
-        out[index] = 0.0
-    squares = 0.0
-    best = 0.0
-    rarest = 0
-    for index in range(n_found):
-        weight = found.weight[index]
-        out[0] += 1.0
-        out[1] += weight
-        squares += weight * weight
-        out[3] = max(out[3], weight)
-        for level in range(3):
-            if weight > (0.1, 0.3, 0.6)[level]:
-                out[4 + level] += 1.0
-        out[7] += weight * found.alike[index]
-        if found.shared[index] > 0.0:
-            out[8] += 1.0
-            out[9] += found.shared[index]
-            out[10] = max(out[10], found.shared[index])
-            out[11] = max(out[11], found.common[index] + 0.0)
-            out[12] += max(0, found.common[index] - 1)
-            if found.shared[index] > best and found.via[index] >= 0:
-                best = found.shared[index]
-                rarest = found.via_users[index]
-        if found.direct[index] > 0.0:
-            out[14] += 1.0
-            out[15] += found.direct[index]
-            out[16] = max(out[16], weight)
-        if found.beside[index] > 0.0:
-            out[17] += 1.0
-            out[18] += found.beside[index]
-            out[19] = max(out[19], found.beside[index])
-        if found.gap_ms[index] >= 0:
-            out[20] += weight * np.exp(-found.gap_ms[index] / HOUR_MS)
-            out[21] += weight * np.exp(-found.gap_ms[index] / DAY_MS)
-            out[22] += weight * np.exp(-found.gap_ms[index] / (7 * DAY_MS))
-        if found.shared[index] > 0.0 and found.alike[index] > 0.8:
-            out[23] += 1.0
-    out[7] = out[7] / out[1] if out[1] > 0.0 else np.nan
-    out[2] = np.sqrt(squares)
-    out[13] = np.log2(rarest + 0.0) if rarest > 0 else np.nan
-    for index in (0, 1, 4, 5, 6, 8, 9, 12, 14, 15, 17, 23):
-        out[index] = np.log1p(out[index])
-
-
-@_compiled
-def feature_rows(
-    graph: Graph,
-    profiles: Any,
-    strengths: Strengths,
-    asked: Asked,
-    extras: Extras,
-    first: int,
-    last: int,
-    out: Any,
-) -> None:
-    """The link features of questions ``first:last``."""
-    found = room()
-    row = np.empty(FEATURE_WIDTH, np.float64)
-    for q in range(first, last):
-        n_found = partners_of(graph, profiles, strengths, asked, extras, q, found)
-        write_link_features(found, n_found, row)
-        for index in range(FEATURE_WIDTH):
-            out[q, index] = row[index]
-
-
-# Questions that a thread takes at a time; each answer is independent, so neither this nor the number of
-# threads changes a bit.
-_SHARE: Final = 512
-
-
-def over_threads(rows: Callable[[int, int], None], n_rows: int) -> None:
-    """Call ``rows(first, last)`` for all rows, on as many threads as numba may use.
-
-    Args:
-        rows: Compiled code that lets go of the interpreter.
-        n_rows: Number of rows.
-    """
-    if n_rows <= _SHARE:
-        rows(0, n_rows)
-        return
-    with ThreadPoolExecutor(get_num_threads()) as threads:
-        shares = range(0, n_rows, _SHARE)
-        list(threads.map(lambda first: rows(first, min(n_rows, first + _SHARE)), shares))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features import FeatureSpec, asked_of, extras_of, graph_of, profiles
-from rings.kernel import FEATURE_WIDTH, feature_rows, over_threads
 from rings.links import LinkConfig
+from rings.rows import FEATURE_WIDTH, feature_rows, over_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

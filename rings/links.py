@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from features import Queries, asked_of, extras_of, graph_of, profiles
-from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths, link_rows, over_threads
+from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths
+from rings.rows import link_rows, over_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
