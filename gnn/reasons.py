@@ -92,6 +92,11 @@ def reasons(
     """
     impacts, weights = _impacts(scorer, result, row)
     shared = _shared_nodes(scorer, queries, row)
+    values = {
+        spec.name: float(value)
+        for spec, value in zip(scorer.specs, result.features[row], strict=False)
+        if not np.isnan(value)
+    }
     found = _contact_reasons(scorer, result, row, impacts)
     for code, group in sorted(impacts, key=lambda key: (-weights[key], key)):
         impact = impacts[code, group]
@@ -100,7 +105,7 @@ def reasons(
             "DEALT_WITH_CONFIRMED_BAD",
         }:
             continue
-        message, evidence = _tell(scorer, queries, result, row, code, group, shared)
+        message, evidence = _tell(scorer, queries, values, row, code, group, shared)
         found.append(Reason(code, message, round(impact, 4), evidence, REASON_CATALOGUE[code].safe_for_user))
     return found[:top]
 
@@ -220,7 +225,9 @@ def _contact_reasons(
         found.append(
             Reason(
                 "DEALT_WITH_CONFIRMED_BAD",
-                f"Dealt directly with {_count(dealt_with, 'account')} confirmed bad.",
+                "Dealt directly with "
+                + ("an account that is" if dealt_with == 1 else f"{dealt_with} accounts that are")
+                + " confirmed bad.",
                 0.0 if found else impact,
                 evidence,
             )
@@ -231,18 +238,13 @@ def _contact_reasons(
 def _tell(
     scorer: Scorer,
     queries: Queries,
-    result: ScoreResult,
+    values: dict[str, float],
     row: int,
     code: str,
     group: str,
     shared: list[_SharedNode],
 ) -> tuple[str, list[dict[str, Any]]]:
     """Message and evidence of one reason."""
-    values = {
-        spec.name: float(value)
-        for spec, value in zip(scorer.specs, result.features[row], strict=False)
-        if not np.isnan(value)
-    }
 
     def counted(name: str) -> int:
         return round(float(np.expm1(values.get(name, 0.0))))
@@ -269,6 +271,8 @@ def _tell(
         events, partners = counted(f"{group}.events"), counted(f"{group}.counterparts")
         common = max(0, round(2.0 ** values.get(f"{group}.users_mean", 0.0)) - 1)
         message = f"{_count(events, 'event')} of {_side(group)} with {_count(partners, 'counterpart')}"
+        if group.startswith("used:"):
+            message = f"{_count(partners, _side(group))} in {_count(events, 'event')}"
         if partners:
             message += f", typically touched by {_count(common, 'account')}"
         return message + ".", [
@@ -282,7 +286,11 @@ def _tell(
             f"One {_side(group)} of it saw {_count(day, 'new account')} in a day and {week} in a week.",
             [node for node in nodes if f"used:{node['kind']}" == group],
         )
-    if code in {"SHARED_IDENTIFIERS", "LINKED_ACCOUNTS"} and shared:
+    if code == "LINKED_ACCOUNTS" and counted("link.count"):
+        linked, strong = _count(counted("link.count"), "account"), counted("link.over_30")
+        message = f"Rarity, closeness in time and behaviour together link it to {linked}"
+        return f"{message}; {strong} of these links are strong.", nodes
+    if code == "SHARED_IDENTIFIERS" and shared:
         rarest = shared[0]
         accounts = counted("shared.accounts")
         within = counted("shared.within_1d")
