@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.kernel import Asked, Extras, Graph, answer_all, answer_few, attribute_slots, profile_all
+from features.kernel import answer_all, answer_few
+from features.profile import attribute_slots, profile_all
 from features.registry import Registry, build_registry
 from features.view import GraphView
+from features.visibility import Asked, Extras, Graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

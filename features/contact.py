@@ -9,9 +9,9 @@ import numpy as np
 from numba import njit
 
 from features.compute import asked_of, extras_of, graph_of
-from features.kernel import Asked, Extras, Graph, users_of, visible_pairs
 from features.registry import FeatureSpec
 from features.view import PAIR_NBR, int32_array
+from features.visibility import Asked, Extras, Graph, users_of, visible_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,33 +7,33 @@ to the most recent visible entries, never at random, so an answer can be had aga
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numba import njit, prange
 
-from features.view import (
-    EVENT_POS,
-    EVENT_PTR,
-    EVENT_VALUE,
-    PAIR_NBR,
-    PAIR_POS,
-    PAIR_PTR,
-    float32_array,
-    int32_array,
-    int64_array,
+from features.profile import attribute_slots, signed_log, similarity, write_profile
+from features.view import EVENT_POS, EVENT_VALUE, PAIR_NBR, PAIR_POS, float32_array, int32_array, int64_array
+from features.visibility import (
+    DAY_MS,
+    HOUR_MS,
+    MONTH_MS,
+    NO_TIME,
+    WEEK_MS,
+    Asked,
+    Extras,
+    Graph,
+    compiled,
+    partners_through,
+    position_at,
+    users_of,
+    visible,
+    visible_events,
+    visible_pairs,
 )
-
-NO_TIME: Final = -(2**63)
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
-WEEK_MS: Final = 7 * DAY_MS
-MONTH_MS: Final = 30 * DAY_MS
 
 # Counterparts read for the histogram of one side; nearly every account of the sets seen has fewer.
 RECENT_PAIRS: Final = 256
-# Counterparts read for a neighbour's profile, computed for up to hundreds of neighbours a question.
-PROFILE_PAIRS: Final = 16
 RECENT_EVENTS: Final = 1024
 DIRECT_PER_SIDE: Final = 64
 USERS_PER_NODE: Final = 16
@@ -44,7 +44,6 @@ BURST_COMPARED: Final = 32
 BURST_COUNTED: Final = 1024
 # A node with more users than this says little of who is behind an account, hub or not.
 SHARED_MAX: Final = 256
-CATEGORY_SLOTS: Final = 8
 
 N_BINS: Final = 15
 SIDE_WIDTH: Final = 18 + N_BINS
@@ -54,218 +53,7 @@ DIRECT_HEAD: Final = 1
 SHARED_HEAD: Final = 9
 
 
-class Graph(NamedTuple):
-    """The arrays of a `GraphView` in the form that the compiled code takes."""
-
-    addresses: Any
-    n_nodes: int
-    n_sides: int
-    account_side: Any
-    node_account: Any
-    account_node: Any
-    hub_since: Any
-    known_ms: Any
-    time_ms: Any
-    attributes: Any
-    is_category: Any
-    by_age: Any
-    age_rank: Any
-    first_seen_ms: Any
-    first_pos: Any
-
-
-class Extras(NamedTuple):
-    """The edges that the questions bring themselves; those of question ``q`` are ``ptr[q]:ptr[q + 1]``."""
-
-    ptr: Any
-    side: Any
-    node: Any
-    value: Any
-    new: Any
-    touch: Any
-
-
-class Asked(NamedTuple):
-    """The questions: one row each."""
-
-    account: Any
-    horizon: Any
-    time_ms: Any
-    first_seen_ms: Any
-    attributes: Any
-
-
-def _compiled(function: Any) -> Any:
-    # numpy's error model: a division by zero is a NaN for the caller to see, not an exception without a row.
-    return njit(cache=True, nogil=True, error_model="numpy")(function)
-
-
-@_compiled
-def visible(positions: Any, start: int, stop: int, horizon: int) -> Any:
-    """Index past the last entry of ``positions[start:stop]`` (ascending) that lies below the horizon."""
-    low = start
-    high = stop
-    while low < high:
-        middle = (low + high) >> 1
-        if positions[middle] < horizon:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@_compiled
-def visible_pairs(graph: Graph, row: int, node: int, horizon: int) -> Any:
-    """Start and stop of a node's distinct counterparts that are visible at the horizon."""
-    if node < 0:
-        return 0, 0
-    pointers = int64_array(graph.addresses[row, PAIR_PTR], graph.n_nodes + 1)
-    start = pointers[node]
-    stop = pointers[node + 1]
-    if start == stop:
-        return start, start
-    return start, visible(int64_array(graph.addresses[row, PAIR_POS], stop), start, stop, horizon)
-
-
-@_compiled
-def visible_events(graph: Graph, row: int, node: int, horizon: int) -> Any:
-    """Start and stop of a node's events that are visible at the horizon."""
-    if node < 0:
-        return 0, 0
-    pointers = int64_array(graph.addresses[row, EVENT_PTR], graph.n_nodes + 1)
-    start = pointers[node]
-    stop = pointers[node + 1]
-    if start == stop:
-        return start, start
-    return start, visible(int64_array(graph.addresses[row, EVENT_POS], stop), start, stop, horizon)
-
-
-@_compiled
-def partners_through(
-    graph: Graph, side: int, node: int, horizon: int, extras: Extras, first: int, last: int
-) -> Any:
-    """Distinct nodes that reach ``node`` through this side, the question's own new edges included."""
-    if node < 0:
-        return 1
-    start, stop = visible_pairs(graph, graph.n_sides + side, node, horizon)
-    count = stop - start
-    for index in range(first, last):
-        if extras.node[index] == node and extras.side[index] == side and extras.new[index]:
-            count += 1
-    return count
-
-
-@_compiled
-def users_of(graph: Graph, node: int, horizon: int, extras: Extras, first: int, last: int) -> Any:
-    """Distinct accounts that touch ``node`` in any way, the asked account included where it does."""
-    if node < 0:
-        return 1
-    start, stop = visible_pairs(graph, 2 * graph.n_sides, node, horizon)
-    count = stop - start
-    for index in range(first, last):
-        if extras.node[index] == node and extras.touch[index]:
-            count += 1
-    return count
-
-
-@_compiled
-def position_at(known_ms: Any, horizon: int, time_ms: int) -> int:
-    """First position below the horizon that became known at ``time_ms`` or later."""
-    low = 0
-    high = min(horizon, len(known_ms))
-    while low < high:
-        middle = (low + high) >> 1
-        if known_ms[middle] < time_ms:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@_compiled
-def signed_log(value: float) -> Any:
-    """Logarithm that keeps the sign: ``sign(x) log(1 + |x|)``."""
-    return np.log1p(value) if value >= 0 else -np.log1p(-value)
-
-
-@_compiled
-def attribute_slots(is_category: Any) -> int:
-    """Places that the attributes take in a profile."""
-    slots = 0
-    for index in range(len(is_category)):
-        slots += CATEGORY_SLOTS if is_category[index] else 1
-    return slots
-
-
-@_compiled
-def write_profile(
-    graph: Graph,
-    node: int,
-    attributes: Any,
-    horizon: int,
-    extras: Extras,
-    first: int,
-    last: int,
-    own: bool,
-    out: Any,
-) -> None:
-    """Write the behaviour vector of one account: attributes, then size and commonness for each side.
-
-    ``own`` is True for the account that is asked about: the question's extra edges are then its edges.
-    """
-    place = 0
-    for index in range(len(graph.is_category)):
-        value = attributes[index]
-        if graph.is_category[index]:
-            for slot in range(CATEGORY_SLOTS):
-                out[place + slot] = 0.0
-            if not np.isnan(value):
-                out[place + int(value) % CATEGORY_SLOTS] = 1.0
-            place += CATEGORY_SLOTS
-        else:
-            out[place] = 0.0 if np.isnan(value) else signed_log(value)
-            place += 1
-    for side in range(graph.n_sides):
-        start, stop = visible_pairs(graph, side, node, horizon)
-        degree = stop - start
-        total = 0.0
-        read = 0
-        if stop > start:
-            neighbours = int32_array(graph.addresses[side, PAIR_NBR], stop)
-            for index in range(stop - 1, max(start, stop - PROFILE_PAIRS) - 1, -1):
-                total += np.log2(1.0 + users_of(graph, neighbours[index], horizon, extras, first, last))
-                read += 1
-        if own:
-            for index in range(first, last):
-                if extras.side[index] == side and extras.new[index]:
-                    degree += 1
-                    if read < PROFILE_PAIRS:
-                        users = users_of(graph, extras.node[index], horizon, extras, first, last)
-                        total += np.log2(1.0 + users)
-                        read += 1
-        out[place] = np.log1p(degree + 0.0)
-        out[place + 1] = total / read / 4.0 if read > 0 else -1.0
-        place += 2
-
-
-@_compiled
-def similarity(left: Any, right: Any) -> Any:
-    """Gaussian similarity of two profiles over the places in which either says something."""
-    total = 0.0
-    count = 0
-    for index in range(len(left)):
-        a = left[index]
-        b = right[index]
-        if (a == 0.0 and b == 0.0) or (a == -1.0 and b == -1.0):
-            continue
-        total += (a - b) * (a - b)
-        count += 1
-    if count == 0:
-        return 1.0
-    return np.exp(-2.0 * total / count)
-
-
-@_compiled
+@compiled
 def _neighbour_profile(
     graph: Graph, profiles: Any, account: int, horizon: int, extras: Extras, first: int, last: int, out: Any
 ) -> None:
@@ -277,7 +65,7 @@ def _neighbour_profile(
     write_profile(graph, node, graph.attributes[account], horizon, extras, first, last, False, out)
 
 
-@_compiled
+@compiled
 def _bin(users: int) -> int:
     """Bin of a commonness: powers of two, the last one open."""
     place = 0
@@ -287,7 +75,7 @@ def _bin(users: int) -> int:
     return place
 
 
-@_compiled
+@compiled
 def _write_side(
     graph: Graph,
     side: int,
@@ -406,7 +194,7 @@ def _write_side(
     out[17 + N_BINS] = (out[9] + out[10]) / (out[1] + 1e-9) if degree > 0 else np.nan
 
 
-@_compiled
+@compiled
 def _write_burst(
     graph: Graph,
     profiles: Any,
@@ -504,7 +292,7 @@ def _write_burst(
     out[12] = compared_total / compared_all if compared_all > 0 else np.nan
 
 
-@_compiled
+@compiled
 def _write_direct(
     graph: Graph,
     profiles: Any,
@@ -557,7 +345,7 @@ def _write_direct(
             out[DIRECT_HEAD + width + d] = np.nan
 
 
-@_compiled
+@compiled
 def _finish_moments(out: Any, mean_at: int, spread_at: int, width: int, weight: float) -> None:
     """Turn sums and sums of squares into means and standard deviations."""
     for d in range(width):
@@ -570,7 +358,7 @@ def _finish_moments(out: Any, mean_at: int, spread_at: int, width: int, weight: 
             out[spread_at + d] = np.sqrt(max(0.0, out[spread_at + d] / weight - mean * mean))
 
 
-@_compiled
+@compiled
 def _write_shared(
     graph: Graph,
     profiles: Any,
@@ -660,7 +448,7 @@ def _write_shared(
     _finish_moments(out, SHARED_HEAD, SHARED_HEAD + width, width, weight_all)
 
 
-@_compiled
+@compiled
 def answer_one(graph: Graph, profiles: Any, asked: Asked, extras: Extras, q: int, out: Any) -> None:
     """Compute all features of question ``q`` into ``out``."""
     account = np.int64(asked.account[q])
@@ -745,21 +533,3 @@ def answer_few(graph: Graph, profiles: Any, asked: Asked, extras: Extras, out: A
         answer_one(graph, profiles, asked, extras, q, row)
         for index in range(out.shape[1]):
             out[q, index] = row[index]
-
-
-@njit(cache=True, parallel=True, error_model="numpy")
-def profile_all(graph: Graph, accounts: Any, horizon: int, extras: Extras, out: Any) -> None:
-    """Profiles of many accounts at one horizon."""
-    for index in prange(len(accounts)):
-        account = accounts[index]
-        write_profile(
-            graph,
-            np.int64(graph.account_node[account]),
-            graph.attributes[account],
-            horizon,
-            extras,
-            0,
-            0,
-            False,
-            out[index],
-        )

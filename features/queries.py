@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.kernel import DAY_MS, HOUR_MS, NO_TIME
+from features.visibility import DAY_MS, HOUR_MS, NO_TIME
 from graph_etl.errors import RingwatchError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from features.kernel import CATEGORY_SLOTS, N_BINS
+from features.kernel import N_BINS
+from features.profile import CATEGORY_SLOTS
 
 if TYPE_CHECKING:
     from features.view import GraphView

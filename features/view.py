@@ -9,6 +9,8 @@ import numpy as np
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
+import features.compile_cache  # noqa: F401  # before the first function is compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 

@@ -9,8 +9,9 @@ import numpy as np
 from numba import njit, prange
 
 from features import asked_of, extras_of, graph_of, view_of
-from features.kernel import Asked, Extras, Graph, users_of, visible_pairs, write_profile
+from features.profile import write_profile
 from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
+from features.visibility import Asked, Extras, Graph, users_of, visible_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

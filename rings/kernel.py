@@ -13,19 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numba import njit
 
-from features.kernel import (
-    NO_TIME,
-    Asked,
-    Extras,
-    Graph,
-    attribute_slots,
-    similarity,
-    users_of,
-    visible,
-    visible_pairs,
-    write_profile,
-)
+from features.profile import attribute_slots, similarity, write_profile
 from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
+from features.visibility import NO_TIME, Asked, Extras, Graph, users_of, visible, visible_pairs
 
 SHARED: Final = 1
 DIRECT: Final = 2

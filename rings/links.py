@@ -15,7 +15,7 @@ from rings.rows import link_rows, over_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features.kernel import Graph
+    from features.visibility import Graph
     from graph_etl import Snapshot
 
 _HOUR_MS = 3_600_000.0
@@ -29,7 +29,7 @@ class LinkConfig(BaseModel):
     A link's weight is ``1 - (1 - tie * alike ** alike_power) * (1 - beside)`` where ``tie`` is
     ``1 - exp(-sum of rarity * closeness over shared nodes - direct)``, ``rarity`` of a node with ``u`` users
     is ``1 / log2(u)``, ``closeness`` falls with the time between the accounts' arrivals at it, ``alike`` is
-    `features.kernel.similarity` of the profiles, and ``beside`` is synchrony: how much more alike two
+    `features.profile.similarity` of the profiles, and ``beside`` is synchrony: how much more alike two
     accounts that appeared together are than their neighbours in time usually are.
 
     Attributes:

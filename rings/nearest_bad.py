@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 
 from features import graph_of
-from features.kernel import Graph, visible_pairs
 from features.view import PAIR_NBR, int32_array
+from features.visibility import Graph, visible_pairs
 from rings.links import derived_kinds
 
 if TYPE_CHECKING:

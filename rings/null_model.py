@@ -12,7 +12,7 @@ from features.view import PAIR_NBR, PAIR_POS, PAIR_PTR
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features.kernel import Graph
+    from features.visibility import Graph
     from graph_etl import Snapshot
 
 # Rounds in which pairs that were dealt out twice are dealt out again; what is left after them is dropped.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import get_num_threads
 
-from features.kernel import DAY_MS, HOUR_MS, Asked, Extras, Graph
+from features.visibility import DAY_MS, HOUR_MS, Asked, Extras, Graph
 from rings.kernel import DIRECT, SHARED, SYNCHRONY, Partners, Strengths, compiled, partners_of, room
 
 if TYPE_CHECKING:

@@ -1,0 +1,116 @@
+"""An account's behaviour as a vector, and how alike two of them are."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit, prange
+
+from features.view import PAIR_NBR, int32_array
+from features.visibility import Extras, Graph, compiled, users_of, visible_pairs
+
+# Counterparts read for a neighbour's profile, computed for up to hundreds of neighbours a question.
+PROFILE_PAIRS: Final = 16
+CATEGORY_SLOTS: Final = 8
+
+
+@compiled
+def signed_log(value: float) -> Any:
+    """Logarithm that keeps the sign: ``sign(x) log(1 + |x|)``."""
+    return np.log1p(value) if value >= 0 else -np.log1p(-value)
+
+
+@compiled
+def attribute_slots(is_category: Any) -> int:
+    """Places that the attributes take in a profile."""
+    slots = 0
+    for index in range(len(is_category)):
+        slots += CATEGORY_SLOTS if is_category[index] else 1
+    return slots
+
+
+@compiled
+def write_profile(
+    graph: Graph,
+    node: int,
+    attributes: Any,
+    horizon: int,
+    extras: Extras,
+    first: int,
+    last: int,
+    own: bool,
+    out: Any,
+) -> None:
+    """Write the behaviour vector of one account: attributes, then size and commonness for each side.
+
+    ``own`` is True for the account that is asked about: the question's extra edges are then its edges.
+    """
+    place = 0
+    for index in range(len(graph.is_category)):
+        value = attributes[index]
+        if graph.is_category[index]:
+            for slot in range(CATEGORY_SLOTS):
+                out[place + slot] = 0.0
+            if not np.isnan(value):
+                out[place + int(value) % CATEGORY_SLOTS] = 1.0
+            place += CATEGORY_SLOTS
+        else:
+            out[place] = 0.0 if np.isnan(value) else signed_log(value)
+            place += 1
+    for side in range(graph.n_sides):
+        start, stop = visible_pairs(graph, side, node, horizon)
+        degree = stop - start
+        total = 0.0
+        read = 0
+        if stop > start:
+            neighbours = int32_array(graph.addresses[side, PAIR_NBR], stop)
+            for index in range(stop - 1, max(start, stop - PROFILE_PAIRS) - 1, -1):
+                total += np.log2(1.0 + users_of(graph, neighbours[index], horizon, extras, first, last))
+                read += 1
+        if own:
+            for index in range(first, last):
+                if extras.side[index] == side and extras.new[index]:
+                    degree += 1
+                    if read < PROFILE_PAIRS:
+                        users = users_of(graph, extras.node[index], horizon, extras, first, last)
+                        total += np.log2(1.0 + users)
+                        read += 1
+        out[place] = np.log1p(degree + 0.0)
+        out[place + 1] = total / read / 4.0 if read > 0 else -1.0
+        place += 2
+
+
+@compiled
+def similarity(left: Any, right: Any) -> Any:
+    """Gaussian similarity of two profiles over the places in which either says something."""
+    total = 0.0
+    count = 0
+    for index in range(len(left)):
+        a = left[index]
+        b = right[index]
+        if (a == 0.0 and b == 0.0) or (a == -1.0 and b == -1.0):
+            continue
+        total += (a - b) * (a - b)
+        count += 1
+    if count == 0:
+        return 1.0
+    return np.exp(-2.0 * total / count)
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def profile_all(graph: Graph, accounts: Any, horizon: int, extras: Extras, out: Any) -> None:
+    """Profiles of many accounts at one horizon."""
+    for index in prange(len(accounts)):
+        account = accounts[index]
+        write_profile(
+            graph,
+            np.int64(graph.account_node[account]),
+            graph.attributes[account],
+            horizon,
+            extras,
+            0,
+            0,
+            False,
+            out[index],
+        )
