@@ -27,8 +27,8 @@ _HIDDEN: Final = 32
 _BATCHES: Final = (128, 1024)
 _BATCHES_PER_EPOCH: Final = 24
 # Fewer steps than this and the model has not settled, however few the accounts.
-_LEAST_STEPS: Final = 150
-_LEAST_EPOCHS: Final = 5
+_LEAST_STEPS: Final = 90
+_LEAST_EPOCHS: Final = 3
 _MOST_EPOCHS: Final = 20
 _SCORE_BATCH: Final = 4096
 _LEARNING_RATE: Final = 5e-3
