@@ -106,6 +106,8 @@ def reasons(
         }:
             continue
         message, evidence = _tell(scorer, queries, values, row, code, group, shared)
+        if not message:
+            continue
         found.append(Reason(code, message, round(impact, 4), evidence, REASON_CATALOGUE[code].safe_for_user))
     return found[:top]
 
@@ -244,7 +246,7 @@ def _tell(
     group: str,
     shared: list[_SharedNode],
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Message and evidence of one reason."""
+    """Message and evidence of one reason; no message where there is nothing to tell of its kind."""
 
     def counted(name: str) -> int:
         return round(float(np.expm1(values.get(name, 0.0))))
@@ -258,6 +260,8 @@ def _tell(
     if code == "SIGNUP_BURST":
         close = counted("burst.before_1h") + counted("burst.after_1h")
         alike = round(values.get("burst.alike_count", 0.0))
+        if close == 0 and alike == 0:
+            return "", []
         first_seen_ms = int(queries.first_seen_ms[row])
         evidence = [{"type": "burst", "accounts_within_1h": close, "look_alikes": alike}]
         if first_seen_ms != NO_TIME:
@@ -273,11 +277,15 @@ def _tell(
         message = f"{_count(events, 'event')} of {_side(group)} with {_count(partners, 'counterpart')}"
         if group.startswith("used:"):
             message = f"{_count(partners, _side(group))} in {_count(events, 'event')}"
+        if not events:
+            message = f"No {_side(group)} so far"
         if partners:
             message += f", typically touched by {_count(common, 'account')}"
         return message + ".", [
             {"type": "activity", "relation": group, "events": events, "counterparts": partners}
         ]
+    if code == "COUNTERPARTY_PATTERN" and not counted("direct.accounts"):
+        return "", []
     if code == "COUNTERPARTY_PATTERN":
         return f"It dealt directly with {_count(counted('direct.accounts'), 'account')}.", []
     if code == "IDENTIFIER_BURST":
