@@ -237,7 +237,7 @@ class BundleDraft:
             "name": self.snapshot.manifest["name"],
             "simulated": self.snapshot.manifest["simulated"],
             "supervision": self.supervision,
-            "calibrated": self.supervision == "supervised" and bool(self.n_folds),
+            "calibrated": self.supervision == "supervised" and any(self.metrics.values()),
             "seed": self.seed,
             "folds": self.n_folds,
             "moments": [head.moment for head in self._heads],

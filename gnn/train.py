@@ -21,6 +21,7 @@ from gnn.targets import Targets, known_bad_span, targets
 from gnn.trees import ROUNDS, SHAPES, Shape, fit_trees, margins
 from gnn.validation import Fold, canonical_order, folds
 from graph_etl import NO_TIME
+from graph_etl.errors import RingwatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 _CONTACT_GAIN: Final = 0.005
 _BASELINE_ROUNDS: Final = 150
 _MANY_ACCOUNTS: Final = 20_000
+
+
+class TrainingError(RingwatchError):
+    """A snapshot that nothing can be learned from."""
 
 
 @dataclass(slots=True)
@@ -107,7 +112,13 @@ def train(
 
     Returns:
         The bundle.
+
+    Raises:
+        TrainingError: If the snapshot holds no accounts.
     """
+    if snapshot.n_accounts == 0:
+        message = f"snapshot {snapshot.id} holds no accounts; map `accounts` or an account's end of `events`"
+        raise TrainingError(message)
     final = targets(snapshot)
     if split is not None and snapshot.splits is not None:
         part = np.asarray(snapshot.splits)[:, split]

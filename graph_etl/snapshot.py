@@ -175,7 +175,22 @@ def _load(folder: Path, name: str) -> NDArray[Any]:
     except FileNotFoundError:
         message = f"{path}: missing from the snapshot; build it again with `ringwatch build SPEC`"
         raise SnapshotError(message) from None
+    except (ValueError, EOFError):
+        raise _damaged(path) from None
     return np.asarray(array).view(np.ndarray)
+
+
+def _damaged(path: Path) -> SnapshotError:
+    return SnapshotError(
+        f"{path}: damaged; delete this snapshot's folder and run `ringwatch build SPEC` again"
+    )
+
+
+def _table(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.ComputeError, OSError):
+        raise _damaged(path) from None
 
 
 class Snapshot:
@@ -221,6 +236,8 @@ class Snapshot:
         except (FileNotFoundError, NotADirectoryError):
             message = f"{folder}: no snapshot there; build one with `ringwatch build SPEC`"
             raise SnapshotError(message) from None
+        except json.JSONDecodeError:
+            raise _damaged(folder / "manifest.json") from None
         if manifest.get("format") != FORMAT:
             message = (
                 f"{folder}: snapshot format {manifest.get('format')}, this version reads {FORMAT};"
@@ -242,7 +259,11 @@ class Snapshot:
     @cached_property
     def node_keys(self) -> Strings:
         """``N`` keys: account ids as given, hashes of private identifiers, values of public kinds."""
-        table = pa.ipc.open_file(pa.memory_map(str(self.path / "node_keys.arrow"))).read_all()
+        path = self.path / "node_keys.arrow"
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        except (pa.ArrowInvalid, OSError):
+            raise _damaged(path) from None
         column = table.column("key")
         return Strings(column.chunk(0) if column.num_chunks == 1 else column.combine_chunks())
 
@@ -304,17 +325,17 @@ class Snapshot:
     @cached_property
     def hubs(self) -> pl.DataFrame:
         """Columns node, kind, key, accounts, reason, since_ms."""
-        return pl.read_parquet(self.path / "hubs.parquet")
+        return _table(self.path / "hubs.parquet")
 
     @cached_property
     def verdicts(self) -> pl.DataFrame:
         """Columns account, label (1 bad, 0 good), known_ms (null: a target only), reason; oldest first."""
-        return pl.read_parquet(self.path / "verdicts.parquet")
+        return _table(self.path / "verdicts.parquet")
 
     @cached_property
     def groups(self) -> pl.DataFrame:
         """Columns account, group, role (train or judge), mapping (ordinal in the spec)."""
-        return pl.read_parquet(self.path / "groups.parquet")
+        return _table(self.path / "groups.parquet")
 
     @cached_property
     def quarantine(self) -> pl.DataFrame:

@@ -119,11 +119,12 @@ def _values(plan: EventPlan, rows: pl.DataFrame, rejections: Rejections) -> NDAr
         return np.ones(len(rows), np.float32)
     texts = trimmed(rows[plan.value_column])
     numbers = texts.cast(pl.Float64, strict=False)
-    finite = numbers.is_finite().fill_null(False)
+    # Edges hold amounts as float32; beyond its range they would silently become infinite.
+    finite = (numbers.is_finite() & (numbers.abs() <= float(np.finfo(np.float32).max))).fill_null(False)
     rejections.add((texts.is_not_null() & ~finite).to_numpy(), "amount_unreadable")
     # A blank amount moved nothing; a row without a count is one event.
     blank = 1.0 if plan.value == "count" else 0.0
-    return numbers.fill_null(blank).to_numpy().astype(np.float32)
+    return pl.select(pl.when(finite).then(numbers).otherwise(blank)).to_series().to_numpy().astype(np.float32)
 
 
 def _attributes(plan: EventPlan, rows: pl.DataFrame, notes: Notes) -> tuple[pl.DataFrame, list[pl.DataFrame]]:

@@ -128,7 +128,11 @@ class Workspace:
         current: dict[str, str | None] = dict.fromkeys(_KINDS)
         file = self.path / "current.json"
         if file.exists():
-            current |= json.loads(file.read_text())
+            try:
+                current |= json.loads(file.read_text())
+            except json.JSONDecodeError:
+                message = f"{file}: damaged; delete it and run `ringwatch build SPEC` again"
+                raise WorkspaceError(message) from None
         return current
 
     def set_current(self, kind: str, identity: str | None) -> None:

@@ -136,7 +136,7 @@ class RingsRun:
         folder = Path(path)
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
             message = f"{folder}: no rings run there; make one with `ringwatch rings`"
             raise RingsError(message) from None
         if manifest.get("format") != FORMAT:

@@ -183,7 +183,7 @@ def _how(piece: Evidence) -> str:
 def _interactions(piece: Evidence) -> Sentence:
     who = "all" if piece["accounts"] == piece["of"] else f"{number(piece['accounts'])} of them"
     pairs = "1 pair" if piece["pairs"] == 1 else f"{number(piece['pairs'])} pairs"
-    return Sentence(f"{who} dealt with each other ({noun(piece['relation'])}, {pairs})", (piece["id"],))
+    return Sentence(f"{who} dealt with another member ({noun(piece['relation'])}, {pairs})", (piece["id"],))
 
 
 def _known_bad(piece: Evidence) -> Sentence:

@@ -16,7 +16,7 @@ SHOWN: Final = (
 SUPERVISION: Final = {
     "supervised": "verdicts of both kinds: scores are calibrated probabilities",
     "positive_unlabelled": "only bad accounts are known: learned as positive-unlabelled",
-    "label_free": "no verdicts at all: rings and rarity give the score, uncalibrated",
+    "label_free": "too few bad verdicts to learn from (10 needed): rarity gives the score, uncalibrated",
 }
 
 

@@ -66,7 +66,9 @@ def _burst(piece: Piece) -> str:
 
 
 def _interactions(piece: Piece) -> str:
-    return f"{_share(piece)} dealt with each other: {_spoken(piece['relation'])}, {piece['pairs']:,} pairs"
+    return (
+        f"{_share(piece)} dealt with another member: {_spoken(piece['relation'])}, {piece['pairs']:,} pairs"
+    )
 
 
 def _known_bad(piece: Piece) -> str:

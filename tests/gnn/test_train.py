@@ -11,7 +11,7 @@ import gnn
 from features import Queries
 from gnn import REASON_CATALOGUE, Bundle, BundleError, Scorer, reasons
 from gnn.validation import folds
-from graph_etl import Snapshot, Workspace
+from graph_etl import RingwatchError, Snapshot, Workspace
 from tests.building import (
     PLATFORM_SPEC,
     TRANSFERS_SPEC,
@@ -159,3 +159,18 @@ def test_a_bundle_of_another_schema_is_refused(
 def test_a_folder_without_a_bundle_is_told(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="ringwatch train"):
         Bundle.open(tmp_path)
+
+
+def test_a_graph_without_accounts_is_refused_in_words(tmp_path: Path) -> None:
+    spec = TRANSFERS_SPEC[: TRANSFERS_SPEC.index("accounts:\n")].replace(
+        "  accounts: {path: accounts.csv}\n", ""
+    )
+    spec += """events:
+  - source: transfers
+    type: transfer
+    from: {wallet: src}
+    to: {wallet: dst}
+"""
+    built = build_from_text(tmp_path, spec, transfer_files())
+    with pytest.raises(RingwatchError, match="holds no accounts"):
+        gnn.train(built.snapshot, built.workspace)
