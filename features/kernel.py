@@ -23,6 +23,7 @@ from features.visibility import (
     Asked,
     Extras,
     Graph,
+    age_rank_of,
     compiled,
     partners_through,
     position_at,
@@ -216,18 +217,7 @@ def _write_burst(
             out[index] = np.nan
         return
     n_accounts = len(graph.by_age)
-    if account >= 0:
-        rank = np.int64(graph.age_rank[account])
-    else:
-        low = 0
-        high = n_accounts
-        while low < high:
-            middle = (low + high) >> 1
-            if graph.first_seen_ms[graph.by_age[middle]] <= first_seen_ms:
-                low = middle + 1
-            else:
-                high = middle
-        rank = np.int64(low)
+    rank = age_rank_of(graph, account, first_seen_ms)
     nearest_total = 0.0
     nearest = 0
     compared_total = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 from numba import njit
 
 from features.view import EVENT_POS, EVENT_PTR, PAIR_POS, PAIR_PTR, int64_array
@@ -128,6 +129,22 @@ def users_of(graph: Graph, node: int, horizon: int, extras: Extras, first: int, 
         if extras.node[index] == node and extras.touch[index]:
             count += 1
     return count
+
+
+@compiled
+def age_rank_of(graph: Graph, account: int, first_seen_ms: int) -> Any:
+    """Place in the order of first appearance; an account not seen before comes after all of its time."""
+    if account >= 0:
+        return np.int64(graph.age_rank[account])
+    low = 0
+    high = len(graph.by_age)
+    while low < high:
+        middle = (low + high) >> 1
+        if graph.first_seen_ms[graph.by_age[middle]] <= first_seen_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return np.int64(low)
 
 
 @compiled

@@ -15,7 +15,7 @@ from numba import njit
 
 from features.profile import attribute_slots, similarity, write_profile
 from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
-from features.visibility import NO_TIME, Asked, Extras, Graph, users_of, visible, visible_pairs
+from features.visibility import NO_TIME, Asked, Extras, Graph, age_rank_of, users_of, visible, visible_pairs
 
 SHARED: Final = 1
 DIRECT: Final = 2
@@ -239,18 +239,7 @@ def _beside(graph: Graph, account: int, first_seen_ms: int, horizon: int, out: A
     if first_seen_ms == NO_TIME:
         return 0
     n_accounts = len(graph.by_age)
-    if account >= 0:
-        rank = np.int64(graph.age_rank[account])
-    else:
-        low = 0
-        high = n_accounts
-        while low < high:
-            middle = (low + high) >> 1
-            if graph.first_seen_ms[graph.by_age[middle]] <= first_seen_ms:
-                low = middle + 1
-            else:
-                high = middle
-        rank = np.int64(low)
+    rank = age_rank_of(graph, account, first_seen_ms)
     count = 0
     for direction in range(2):
         found = 0
