@@ -4,6 +4,20 @@ from graph_etl.adjacency import CSR
 from graph_etl.build import AppendError, build
 from graph_etl.errors import DataError, HashKeyError, IdentifierError, RingwatchError, SpecError
 from graph_etl.identifiers import Hasher, entity_key
+from graph_etl.journal import (
+    Content,
+    JournalReader,
+    JournalRow,
+    JournalRowError,
+    LiveCut,
+    LiveErasure,
+    LiveEvent,
+    LiveSwitch,
+    LiveVerdict,
+    decode,
+    encode,
+    kind_of,
+)
 from graph_etl.quarantine import TooManyQuarantined
 from graph_etl.report import BuildReport, ReportTable, SourceCount
 from graph_etl.snapshot import NO_HUB, NO_TIME, AttributeInfo, KindInfo, Relation, Snapshot, SnapshotError
@@ -17,11 +31,20 @@ __all__ = [
     "AppendError",
     "AttributeInfo",
     "BuildReport",
+    "Content",
     "DataError",
     "HashKeyError",
     "Hasher",
     "IdentifierError",
+    "JournalReader",
+    "JournalRow",
+    "JournalRowError",
     "KindInfo",
+    "LiveCut",
+    "LiveErasure",
+    "LiveEvent",
+    "LiveSwitch",
+    "LiveVerdict",
     "Relation",
     "ReportTable",
     "RingwatchError",
@@ -34,6 +57,9 @@ __all__ = [
     "Workspace",
     "WorkspaceError",
     "build",
+    "decode",
+    "encode",
     "entity_key",
+    "kind_of",
     "load_spec",
 ]
