@@ -17,6 +17,7 @@ from graph_etl.plan import Plan, plan_of
 from graph_etl.quarantine import check_share
 from graph_etl.readers import scan
 from graph_etl.report import BuildReport
+from graph_etl.snapshot import FORMAT
 from graph_etl.snapshot_writer import write_snapshot
 from graph_etl.staging import stage
 
@@ -182,8 +183,8 @@ def _prune(staging: Path, parts: Sequence[Part]) -> None:
 
 
 def _identity(assembled: Assembled) -> str:
-    """The same content in the same order of indices has the same id."""
-    layout = hashlib.sha256(assembled.content_hash.encode())
+    """The same content in the same order of indices and the same format has the same id."""
+    layout = hashlib.sha256(f"{FORMAT}:{assembled.content_hash}".encode())
     layout.update(np.ascontiguousarray(assembled.rank).data if assembled.rank.size else b"")
     return f"s{layout.hexdigest()[:12]}"
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from graph_etl.adjacency import CSR
+from graph_etl.adjacency import CSR, TouchList
 from graph_etl.errors import RingwatchError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ NO_TIME = -(2**63)
 NO_HUB = 2**63 - 1
 """``hub_since`` of a node that is no hub."""
 
-FORMAT = 1
+FORMAT = 2
 
 
 class SnapshotError(RingwatchError):
@@ -321,6 +321,19 @@ class Snapshot:
     def hub_since(self) -> NDArray[np.int64]:
         """``int64[N]``: the node is a hub at every horizon above this position; ``NO_HUB`` never."""
         return _load(self.path, "hub_since")
+
+    @cached_property
+    def touched_by(self) -> TouchList:
+        """For each node the accounts' nodes that touch it in any way, from their first position on."""
+        return self._touch_list("touched_by")
+
+    @cached_property
+    def touches(self) -> TouchList:
+        """For each account's node the nodes that it touches in any way, from their first position on."""
+        return self._touch_list("touches")
+
+    def _touch_list(self, name: str) -> TouchList:
+        return TouchList(*(_load(self.path, f"{name}.{part}") for part in ("indptr", "nbr", "pos")))
 
     @cached_property
     def hubs(self) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from graph_etl.adjacency import CSR, distinct_pairs, group_by_node
+from graph_etl.adjacency import CSR, distinct_pairs, group_by_node, touch_lists
 from graph_etl.snapshot import FORMAT, NO_HUB, NO_TIME, AttributeInfo, KindInfo, Strings, node_hashes
 
 if TYPE_CHECKING:
@@ -130,7 +130,35 @@ def _save_csr(folder: Path, side: str, csr: CSR) -> None:
         _save(folder, f"{side}.{part}", getattr(csr, part))
 
 
-def _write_relation(folder: Path, edges: RelationEdges, node_kind: NDArray[np.int16]) -> dict[str, Any]:
+class _Touching:
+    """Collects who touches what while the relations are written, so that none of them is read again."""
+
+    def __init__(self, node_account: NDArray[np.int32]) -> None:
+        self._is_account = node_account >= 0
+        self._columns: list[tuple[NDArray[Any], ...]] = [
+            (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64))
+        ]
+
+    def add(self, pairs: CSR) -> None:
+        """Add the distinct pairs of one side of a relation."""
+        n_nodes = len(self._is_account)
+        owner = np.repeat(np.arange(n_nodes, dtype=np.int32), np.diff(pairs.indptr))
+        mine = self._is_account[owner]
+        self._columns.append((owner[mine], pairs.nbr[mine], pairs.pos[mine]))
+
+    def save(self, folder: Path) -> None:
+        """Write both lists."""
+        account, touched, pos = (np.concatenate(parts) for parts in zip(*self._columns, strict=True))
+        self._columns = []
+        lists = touch_lists(account, touched, pos, len(self._is_account))
+        for name, touch_list in zip(("touched_by", "touches"), lists, strict=True):
+            for part in ("indptr", "nbr", "pos"):
+                _save(folder, f"{name}.{part}", getattr(touch_list, part))
+
+
+def _write_relation(
+    folder: Path, edges: RelationEdges, node_kind: NDArray[np.int16], touching: _Touching
+) -> dict[str, Any]:
     folder.mkdir(parents=True)
     n_nodes = len(node_kind)
     src, dst, pos, values = edges.src, edges.dst, edges.pos, edges.values
@@ -149,6 +177,7 @@ def _write_relation(folder: Path, edges: RelationEdges, node_kind: NDArray[np.in
         csr = group_by_node(*ends, pos, values, n_nodes)
         _save_csr(folder, side, csr)
         pairs = distinct_pairs(csr)
+        touching.add(pairs)
         if pairs is not csr:
             _save_csr(folder, pair, pairs)
         sides |= {side: side, pair: side if pairs is csr else pair}
@@ -225,10 +254,12 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
     _frame(tables.groups, _GROUP_SCHEMA).write_parquet(folder / "groups.parquet")
     if tables.quarantine is not None:
         tables.quarantine.write_parquet(folder / "quarantine.parquet")
+    touching = _Touching(node_account)
     relations = [
-        _write_relation(folder / "relations" / str(ordinal), edges, tables.node_kind)
+        _write_relation(folder / "relations" / str(ordinal), edges, tables.node_kind, touching)
         for ordinal, edges in enumerate(tables.relations)
     ]
+    touching.save(folder)
     times = tables.event_time_ms[tables.event_time_ms != NO_TIME]
     manifest: dict[str, Any] = {
         "format": FORMAT,

@@ -150,3 +150,29 @@ def test_what_was_not_given_has_its_neutral_value(snapshot: Snapshot) -> None:
 def test_missing_snapshot_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="no snapshot there; build one with `ringwatch build SPEC`"):
         Snapshot.open(tmp_path)
+
+
+def test_touch_lists_unite_all_relations_and_directions(tables: SnapshotTables, tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "s", tables)
+    snapshot = Snapshot.open(tmp_path / "s")
+    found = [
+        [
+            [
+                (int(touched.nbr[at]), int(touched.pos[at]))
+                for at in range(int(touched.indptr[node]), int(touched.indptr[node + 1]))
+            ]
+            for node in range(4)
+        ]
+        for touched in (snapshot.touches, snapshot.touched_by)
+    ]
+    # Gifts are touched from both ends; a0's second gift to a1 adds nothing; a device touches nobody.
+    assert found[0] == [[(3, 0), (1, 2)], [(3, 1), (0, 2), (2, 3)], [(1, 3)], []]
+    assert found[1] == [[(1, 2)], [(0, 2), (2, 3)], [(1, 3)], [(0, 0), (1, 1)]]
+
+
+def test_a_snapshot_of_an_older_format_is_refused(tables: SnapshotTables, tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "s", tables)
+    manifest = tmp_path / "s" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(SnapshotError, match="snapshot format 1, this version reads 2; build it again with"):
+        Snapshot.open(tmp_path / "s")
