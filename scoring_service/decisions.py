@@ -1,13 +1,15 @@
 """The decisions of a policy on all accounts, for exports."""
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from gnn import Bundle
 from graph_etl import Snapshot
 from rings import RingsRun
-from scoring_service.accounts.repository import AccountRepository
-from scoring_service.loading import evidence_table, score_columns
-from scoring_service.policy import Policy, decide_all, load_policy
+from scoring_service.accounts.repository import MAX_USERS, NEVER_MS, AccountRepository
+from scoring_service.loading import score_columns
+from scoring_service.policy import EvidenceTable, Policy, decide_all, load_policy
 from scoring_service.policy.schemas import DECISIONS, RISK_LEVELS
 from scoring_service.rings.repository import RingRepository
 from scoring_service.risk.moments import RETROSPECTIVE
@@ -38,13 +40,14 @@ def decisions(
     accounts = AccountRepository(snapshot)
     repository = None if rings is None else RingRepository(rings, snapshot.n_accounts)
     score, percentile = score_columns(snapshot, bundle.scores if scores is None else scores)
+    policy = load_policy() if policy is None else policy
     levels, chosen = decide_all(
-        load_policy() if policy is None else policy,
+        policy,
         RETROSPECTIVE,
         score=score,
         percentile=percentile,
         calibrated=bundle.calibrated,
-        evidence=evidence_table(accounts, repository),
+        evidence=_evidence_table(accounts, repository, policy),
     )
     return pl.DataFrame(
         {
@@ -58,3 +61,57 @@ def decisions(
             "risk_level": pl.Series([RISK_LEVELS[index] for index in levels], dtype=pl.String),
         }
     ).with_columns(pl.col("score", "percentile").fill_nan(None))
+
+
+def _evidence_table(
+    accounts: AccountRepository, rings: RingRepository | None, policy: Policy
+) -> EvidenceTable:
+    """Gather the evidence on all accounts at a snapshot's end, one row an account."""
+    n_accounts = accounts.snapshot.n_accounts
+
+    def of_ring(name: str, without: float) -> NDArray[np.float64]:
+        return np.full(n_accounts, without) if rings is None else rings.column(name, without)
+
+    return EvidenceTable(
+        confirmed_bad=accounts.bad_from_ms <= accounts.known_until_ms,
+        shared=_shared_with_bad(accounts),
+        ring_size=of_ring("size", 0.0).astype(np.int64),
+        ring_known_bad=of_ring("n_known_bad", 0.0).astype(np.int64),
+        ring_score=of_ring("score", 0.0),
+        ring_q_value=of_ring("q_value", 1.0),
+        blocked=_blocked(accounts, policy),
+    )
+
+
+def _shared_with_bad(
+    accounts: AccountRepository,
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """For each kind three columns: account, others that used the identifier, confirmed bad among them."""
+    snapshot = accounts.snapshot
+    node_account = np.asarray(snapshot.node_account)
+    is_bad = accounts.bad_from_ms != NEVER_MS
+    is_hub = np.asarray(snapshot.hub_since) < snapshot.end_horizon
+    table: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = {}
+    for kind, relation in accounts.identifier_relations:
+        used_by = relation.pair_in
+        count = np.diff(used_by.indptr)
+        account = node_account[used_by.nbr].astype(np.int64)
+        running = np.concatenate([[0], np.cumsum(is_bad[account])])
+        bad = running[used_by.indptr[1:]] - running[used_by.indptr[:-1]]
+        entity = np.repeat(np.arange(len(count)), count)
+        bad_others = bad[entity] - is_bad[account]
+        kept = (bad_others > 0) & ~is_hub[entity] & (count[entity] <= MAX_USERS)
+        table[kind] = (account[kept], (count[entity] - 1)[kept], bad_others[kept])
+    return table
+
+
+def _blocked(accounts: AccountRepository, policy: Policy) -> NDArray[np.bool_]:
+    snapshot = accounts.snapshot
+    blocked = np.zeros(snapshot.n_accounts, dtype=np.bool_)
+    relations = dict(accounts.identifier_relations)
+    for kind, key in policy.blocked_keys:
+        node = snapshot.node_index(kind, key)
+        if node is not None and kind in relations:
+            used_by = relations[kind].pair_in
+            blocked[np.asarray(snapshot.node_account)[used_by.nbr[used_by.of(node)]]] = True
+    return blocked

@@ -18,7 +18,7 @@ from graph_etl.spec import Spec
 from rings import RingsRun
 from scoring_service.accounts.repository import AccountRepository
 from scoring_service.errors import HashKeyMismatch, RingsUnavailable, ScoresUnavailable
-from scoring_service.policy import EvidenceTable, Policy, load_policy
+from scoring_service.policy import Policy, load_policy
 from scoring_service.rings.repository import RingRepository
 from scoring_service.risk.moments import RETROSPECTIVE, Moments
 from scoring_service.risk.reading import RequestReader, iso
@@ -126,31 +126,6 @@ class Loaded:
         if self.scorer is None:
             raise ScoresUnavailable(self.problems["bundle"].message)
         return self.scorer
-
-
-def evidence_table(accounts: AccountRepository, rings: RingRepository | None) -> EvidenceTable:
-    """Gather the evidence on all accounts at a snapshot's end.
-
-    Args:
-        accounts: Reads the snapshot.
-        rings: Reads the rings; None if there are none.
-
-    Returns:
-        One row an account.
-    """
-    n_accounts = accounts.snapshot.n_accounts
-
-    def of_ring(name: str, without: float) -> NDArray[np.float64]:
-        return np.full(n_accounts, without) if rings is None else rings.column(name, without)
-
-    return EvidenceTable(
-        confirmed_bad=accounts.bad_from_ms <= accounts.known_until_ms,
-        shared=accounts.all_shared_with_bad(),
-        ring_size=of_ring("size", 0.0).astype(np.int64),
-        ring_known_bad=of_ring("n_known_bad", 0.0).astype(np.int64),
-        ring_score=of_ring("score", 0.0),
-        ring_q_value=of_ring("q_value", 1.0),
-    )
 
 
 def load(settings: ServiceSettings) -> Loaded:

@@ -26,7 +26,7 @@ ACCOUNT: Final[dict[str, Any]] = {
     "risk_level": "critical",
     "decision": "review",
     "rule": "threshold",
-    "policy": "default 1",
+    "policy": "default 2",
     "ring": {"id": "r4be01c77a2", "rank": 1, "role": "hub"},
     "verdict": None,
     "first_seen": "2026-02-11T07:02:31Z",

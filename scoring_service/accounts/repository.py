@@ -153,30 +153,6 @@ class AccountRepository:
                 found.append(SharedUse(kind, entity, len(others), bad))
         return found
 
-    def all_shared_with_bad(
-        self,
-    ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-        """Do `shared_with_bad` for all accounts at the snapshot's end.
-
-        Returns:
-            For each kind three columns: account, others that used the identifier, confirmed bad among them.
-        """
-        node_account = np.asarray(self.snapshot.node_account)
-        is_bad = self.bad_from_ms != NEVER_MS
-        is_hub = np.asarray(self.snapshot.hub_since) < self.snapshot.end_horizon
-        table: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = {}
-        for kind, relation in self.identifier_relations:
-            used_by = relation.pair_in
-            count = np.diff(used_by.indptr)
-            account = node_account[used_by.nbr].astype(np.int64)
-            running = np.concatenate([[0], np.cumsum(is_bad[account])])
-            bad = running[used_by.indptr[1:]] - running[used_by.indptr[:-1]]
-            entity = np.repeat(np.arange(len(count)), count)
-            bad_others = bad[entity] - is_bad[account]
-            kept = (bad_others > 0) & ~is_hub[entity] & (count[entity] <= MAX_USERS)
-            table[kind] = (account[kept], (count[entity] - 1)[kept], bad_others[kept])
-        return table
-
 
 def _end_ms(snapshot: Snapshot) -> int:
     """Return when the snapshot's last row became known; `NO_TIME` where nothing is timed."""

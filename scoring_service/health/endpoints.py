@@ -22,7 +22,7 @@ _READY: dict[int | str, dict[str, Any]] = {
                     "snapshot": "5d1c0f9a2b7e4416",
                     "bundle": "20260301-8c1f22",
                     "rings": "20260301-1f0c",
-                    "policy": "default 1",
+                    "policy": "default 2",
                     "graph_as_of": "2026-03-01T00:00:00Z",
                     "simulated": True,
                     "problems": [],

@@ -9,6 +9,7 @@ __all__ = [
     "SharedUse",
     "decide",
     "decide_all",
+    "files_of",
     "load_policy",
 ]
 
@@ -21,5 +22,6 @@ from scoring_service.policy.service import (
     SharedUse,
     decide,
     decide_all,
+    files_of,
     load_policy,
 )

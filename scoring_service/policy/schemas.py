@@ -1,5 +1,6 @@
 """The shape of a policy file; docs/policy.md describes it for those who write one."""
 
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -79,9 +80,46 @@ class TiedToRing(_Rule):
     decision: Literal["allow", "challenge", "review"]
 
 
+class AttachedToConfirmedRing(_Rule):
+    """A rare identifier of the account leads to a ring that is confirmed; the account itself is not in it."""
+
+    rule: Literal["attached_to_confirmed_ring"]
+    min_known_bad: int = Field(ge=1)
+    min_known_bad_share: float = Field(default=0.0, ge=0, le=1)
+    max_accounts: int = Field(ge=1, le=256, description="An identifier that more accounts used is not rare.")
+    decision: Literal["allow", "challenge", "review"]
+
+
+class BlockedIdentifier(_Rule):
+    """The event brings an identifier that stands on the block list."""
+
+    rule: Literal["blocked_identifier"]
+
+
 EvidenceRule = Annotated[
-    ConfirmedAccount | SharedIdentifier | ConfirmedRing | TiedToRing, Field(discriminator="rule")
+    ConfirmedAccount
+    | BlockedIdentifier
+    | SharedIdentifier
+    | ConfirmedRing
+    | AttachedToConfirmedRing
+    | TiedToRing,
+    Field(discriminator="rule"),
 ]
+
+BlockedKeys = dict[str, tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...]]
+"""By kind the keys as `ringwatch hash KIND` prints them; of public kinds the normalised values."""
+
+
+class BlockList(_Strict):
+    """Identifiers that nobody may come with.
+
+    Attributes:
+        file: A file of the form of `keys`, relative to the policy file; its keys count beside `keys`.
+        keys: The keys by kind.
+    """
+
+    file: str | None = None
+    keys: BlockedKeys = Field(default_factory=dict)
 
 
 class Fallback(_Strict):
@@ -101,6 +139,7 @@ class Policy(_Strict):
         description: One line.
         moments: Thresholds by moment (`signup`, `1d`, `retrospective`, …); `default` for those not named.
         evidence: What raises a decision, whatever the score.
+        blocked: What the rule `blocked_identifier` looks for.
         fallback: The answer when neither a score nor an identifier's reputation is there.
     """
 
@@ -110,6 +149,7 @@ class Policy(_Strict):
     description: str = ""
     moments: dict[str, tuple[Threshold, ...]]
     evidence: tuple[EvidenceRule, ...] = ()
+    blocked: BlockList = BlockList()
     fallback: Fallback
 
     @model_validator(mode="after")
@@ -137,6 +177,18 @@ class Policy(_Strict):
                     message = f"moments.{moment}: {higher.level} must not be milder than {lower.level}"
                     raise ValueError(message)
         return self
+
+    @cached_property
+    def blocked_keys(self) -> frozenset[tuple[str, str]]:
+        """Kind and key of every identifier on the block list."""
+        return frozenset((kind, key) for kind, keys in self.blocked.keys.items() for key in keys)
+
+    @cached_property
+    def most_users_looked_at(self) -> int:
+        """Other accounts on an identifier beyond which no rule about shared identifiers can hold."""
+        return max(
+            (rule.max_accounts for rule in self.evidence if isinstance(rule, SharedIdentifier)), default=0
+        )
 
     def thresholds(self, moment: str) -> tuple[Threshold, ...]:
         """Return the thresholds of a moment, the default ones where it has none of its own."""

@@ -8,13 +8,18 @@ from typing import Any, Self
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from scoring_service.errors import PolicyError
 from scoring_service.policy.schemas import (
     DECISIONS,
     RISK_LEVELS,
+    AttachedToConfirmedRing,
+    BlockedIdentifier,
+    BlockedKeys,
+    BlockList,
     ConfirmedAccount,
+    ConfirmedRing,
     Decision,
     Policy,
     RiskLevel,
@@ -23,6 +28,7 @@ from scoring_service.policy.schemas import (
 )
 
 DEFAULT_POLICY = Path(__file__).with_name("default.yaml")
+_BLOCKED_KEYS: TypeAdapter[BlockedKeys] = TypeAdapter(BlockedKeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class RingTie:
         known_bad: Confirmed bad accounts in it.
         score: Its score.
         q_value: Chance that it is a false discovery.
+        users: Accounts on the rarest identifier that leads there; 0 for a member.
     """
 
     is_member: bool
@@ -59,9 +66,10 @@ class RingTie:
     known_bad: int
     score: float
     q_value: float
+    users: int = 0
 
     @classmethod
-    def of_row(cls, row: Mapping[str, Any], *, is_member: bool) -> Self:
+    def of_row(cls, row: Mapping[str, Any], *, is_member: bool, users: int = 0) -> Self:
         """Read a row of the ranked table of rings."""
         score, q_value = row["score"], row["q_value"]
         return cls(
@@ -70,6 +78,7 @@ class RingTie:
             known_bad=row["n_known_bad"],
             score=0.0 if score is None else score,
             q_value=1.0 if q_value is None else q_value,
+            users=users,
         )
 
 
@@ -81,11 +90,13 @@ class Evidence:
         confirmed_bad: Whether the account itself is confirmed bad.
         shared: Its identifiers that are no hubs and that a confirmed bad account used.
         ring: The ring that it belongs to, or that its identifiers lead to.
+        blocked: Whether it comes with an identifier on the block list.
     """
 
     confirmed_bad: bool = False
     shared: Sequence[SharedUse] = field(default_factory=tuple)
     ring: RingTie | None = None
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +124,54 @@ def load_policy(path: Path | None = None) -> Policy:
         The policy.
 
     Raises:
-        PolicyError: If the file is missing, is no YAML or breaks a rule of the format.
+        PolicyError: If the file or its block list is missing, is no YAML or breaks a rule of the format.
     """
     path = path or DEFAULT_POLICY
+    document = _read_yaml(path)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        policy = Policy.model_validate(document)
+    except ValidationError as error:
+        raise _policy_error(path, error) from None
+    if policy.blocked.file is None:
+        return policy
+    return policy.model_copy(update={"blocked": _with_side_file(path, policy.blocked)})
+
+
+def files_of(path: Path | None, policy: Policy) -> tuple[Path, ...]:
+    """Name the files that a policy was read from, to see when one of them changes.
+
+    Args:
+        path: As given to `load_policy`.
+        policy: What it returned.
+
+    Returns:
+        The policy file and its block list, if that is a file of its own.
+    """
+    path = path or DEFAULT_POLICY
+    side = policy.blocked.file
+    return (path,) if side is None else (path, path.parent / side)
+
+
+def _with_side_file(path: Path, blocked: BlockList) -> BlockList:
+    side = path.parent / str(blocked.file)
+    try:
+        named = _BLOCKED_KEYS.validate_python(_read_yaml(side) or {})
+    except ValidationError as error:
+        raise _policy_error(side, error) from None
+    kinds = dict.fromkeys([*blocked.keys, *named])
+    together = {kind: (*blocked.keys.get(kind, ()), *named.get(kind, ())) for kind in kinds}
+    return BlockList(file=blocked.file, keys=together)
+
+
+def _policy_error(path: Path, error: ValidationError) -> PolicyError:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "file"
+    return PolicyError(path, where, first["msg"].removeprefix("Value error, "))
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
         raise PolicyError(path, "file", str(reason)) from None
@@ -125,12 +179,6 @@ def load_policy(path: Path | None = None) -> Policy:
         mark = getattr(error, "problem_mark", None)
         where = "file" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
         raise PolicyError(path, where, str(getattr(error, "problem", None) or "is no YAML")) from None
-    try:
-        return Policy.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise PolicyError(path, where, first["msg"].removeprefix("Value error, ")) from None
 
 
 def decide(
@@ -170,6 +218,8 @@ def decide(
                 and use.bad >= rule.min_bad_share * use.others
                 for use in evidence.shared
             )
+        elif isinstance(rule, BlockedIdentifier):
+            holds = evidence.blocked
         elif isinstance(rule, TiedToRing):
             holds = (
                 ring is not None
@@ -178,16 +228,19 @@ def decide(
                 and ring.q_value <= rule.max_q_value
             )
         else:
-            holds = (
-                ring is not None
-                and ring.is_member
-                and ring.known_bad >= rule.min_known_bad
-                and ring.known_bad >= rule.min_known_bad_share * ring.size
-            )
+            holds = ring is not None and _reaches_confirmed(rule, ring)
         if holds and DECISIONS.index(rule.decision) > DECISIONS.index(decided.decision):
             level = max(rule.level, decided.level, key=RISK_LEVELS.index)
             decided = Decided(level, rule.decision, rule.rule)
     return decided
+
+
+def _reaches_confirmed(rule: ConfirmedRing | AttachedToConfirmedRing, ring: RingTie) -> bool:
+    if ring.known_bad < rule.min_known_bad or ring.known_bad < rule.min_known_bad_share * ring.size:
+        return False
+    if isinstance(rule, ConfirmedRing):
+        return ring.is_member
+    return not ring.is_member and ring.users <= rule.max_accounts
 
 
 def _by_score(
@@ -217,6 +270,7 @@ class EvidenceTable:
         ring_known_bad: `int64[A]`.
         ring_score: `float64[A]`, 0 without a ring.
         ring_q_value: `float64[A]`, 1 without a ring.
+        blocked: `bool[A]`, whether an identifier of the account stands on the block list.
     """
 
     confirmed_bad: NDArray[np.bool_]
@@ -225,6 +279,7 @@ class EvidenceTable:
     ring_known_bad: NDArray[np.int64]
     ring_score: NDArray[np.float64]
     ring_q_value: NDArray[np.float64]
+    blocked: NDArray[np.bool_]
 
 
 def decide_all(
@@ -267,6 +322,11 @@ def decide_all(
                 if kind not in rule.except_kinds:
                     fits = (bad > 0) & (others <= rule.max_accounts) & (bad >= rule.min_bad_share * others)
                     holds[account[fits]] = True
+        elif isinstance(rule, BlockedIdentifier):
+            holds = evidence.blocked.copy()
+        elif isinstance(rule, AttachedToConfirmedRing):
+            # The rings run has placed every account: whoever is in no ring is attached to none.
+            continue
         elif isinstance(rule, TiedToRing):
             holds = (
                 (evidence.ring_size >= rule.min_size)

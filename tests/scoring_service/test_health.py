@@ -26,4 +26,4 @@ def test_ready_names_what_answers_are_made_from(client: Client, workspace: Path)
     assert {part: ready[part] for part in ("snapshot", "bundle", "rings")} == current
     assert (ready["status"], ready["problems"]) == ("ready", [])
     assert (ready["data_set"], ready["accounts"], ready["simulated"]) == ("small_platform", 297, True)
-    assert ready["policy"] == "default 1"
+    assert ready["policy"] == "default 2"

@@ -17,6 +17,7 @@ from scoring_service.policy import (
     SharedUse,
     decide,
     decide_all,
+    files_of,
     load_policy,
 )
 from scoring_service.policy.schemas import DECISIONS, RISK_LEVELS, Policy
@@ -80,12 +81,75 @@ def test_tie_to_a_strong_ring_challenges(
     assert decided.decision == expected
 
 
-def test_identifiers_that_lead_to_a_confirmed_ring_do_not_deny() -> None:
-    tie = RingTie(is_member=False, size=10, known_bad=10, score=0.9, q_value=0.0)
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [
+        pytest.param(2, ("review", "attached_to_confirmed_ring"), id="hardly-anybody-uses-it"),
+        pytest.param(21, ("challenge", "tied_to_ring"), id="too-common-to-attach-anybody"),
+    ],
+)
+def test_identifiers_that_lead_to_a_confirmed_ring_do_not_deny(users: int, expected: tuple[str, str]) -> None:
+    tie = RingTie(is_member=False, size=10, known_bad=10, score=0.9, q_value=0.0, users=users)
     decided = decide(
         POLICY, "signup", score=0.1, percentile=50.0, calibrated=True, evidence=Evidence(ring=tie)
     )
-    assert decided.decision == "challenge"
+    assert (decided.decision, decided.rule) == expected
+
+
+def test_rule_about_attached_accounts_cannot_be_written_to_deny(tmp_path: Path) -> None:
+    document = _document()
+    rule = next(rule for rule in document["evidence"] if rule["rule"] == "attached_to_confirmed_ring")
+    rule["decision"] = "deny"
+    path = tmp_path / "policy.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.raises(PolicyError, match="'allow', 'challenge' or 'review'"):
+        load_policy(path)
+
+
+def test_blocked_identifier_denies_at_any_score_and_moment() -> None:
+    for moment in ("signup", "7d", "retrospective"):
+        decided = decide(
+            POLICY, moment, score=0.0, percentile=0.0, calibrated=True, evidence=Evidence(blocked=True)
+        )
+        assert (decided.decision, decided.rule) == ("deny", "blocked_identifier")
+
+
+def test_block_list_joins_the_policy_file_and_the_file_that_it_names(tmp_path: Path) -> None:
+    document = _document()
+    document["blocked"] = {"file": "blocked.yaml", "keys": {"device": ["6f0d"], "page": ["spam"]}}
+    path = tmp_path / "policy.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    (tmp_path / "blocked.yaml").write_text("device: [88ac]\nip: ['1234']\n")
+    policy = load_policy(path)
+    assert policy.blocked_keys == {
+        ("device", "6f0d"),
+        ("device", "88ac"),
+        ("page", "spam"),
+        ("ip", "1234"),
+    }
+    assert files_of(path, policy) == (path, tmp_path / "blocked.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("device: 6f0d\n", "device", id="no-list"),
+        pytest.param("device: [", "line 1", id="no-yaml"),
+        pytest.param(None, "No such file", id="missing"),
+    ],
+)
+def test_broken_block_list_is_refused_by_its_own_name(
+    tmp_path: Path, text: str | None, expected: str
+) -> None:
+    document = _document()
+    document["blocked"] = {"file": "blocked.yaml"}
+    path = tmp_path / "policy.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    if text is not None:
+        (tmp_path / "blocked.yaml").write_text(text)
+    with pytest.raises(PolicyError, match=r"blocked\.yaml") as caught:
+        load_policy(path)
+    assert expected in str(caught.value)
 
 
 def test_rule_of_one_moment_does_not_hold_at_another() -> None:
@@ -158,6 +222,7 @@ def _accounts(draw: st.DrawFn) -> list[tuple[float | None, float | None, Evidenc
     evidence = st.builds(
         Evidence,
         confirmed_bad=st.booleans(),
+        blocked=st.booleans(),
         shared=st.lists(shared, max_size=3),
         ring=st.none() | ring,
     )
@@ -193,6 +258,7 @@ def test_all_at_once_equals_one_by_one(
         ring_known_bad=np.array([0 if ring is None else ring.known_bad for ring in rings]),
         ring_score=np.array([0.0 if ring is None else ring.score for ring in rings]),
         ring_q_value=np.array([1.0 if ring is None else ring.q_value for ring in rings]),
+        blocked=np.array([evidence.blocked for _, _, evidence in accounts]),
     )
     levels, decisions = decide_all(
         POLICY,
