@@ -3,6 +3,7 @@
 from graph_etl.adjacency import CSR
 from graph_etl.build import AppendError, build
 from graph_etl.errors import DataError, HashKeyError, IdentifierError, RingwatchError, SpecError
+from graph_etl.history import Publication
 from graph_etl.identifiers import Hasher, entity_key
 from graph_etl.journal import (
     Content,
@@ -45,6 +46,7 @@ __all__ = [
     "LiveEvent",
     "LiveSwitch",
     "LiveVerdict",
+    "Publication",
     "Relation",
     "ReportTable",
     "RingwatchError",

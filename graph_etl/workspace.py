@@ -6,18 +6,22 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graph_etl.errors import RingwatchError
+from graph_etl.history import Publication, earlier, read_history, write_history
 from graph_etl.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _KINDS = {"snapshot": "snapshots", "bundle": "bundles", "rings": "rings"}
+# What is kept where: a shadow is a bundle that is scored beside the one in use.
+_USES = {"snapshot": "snapshot", "bundle": "bundle", "rings": "rings", "shadow": "bundle"}
 _NEXT = {"snapshot": "ringwatch build SPEC", "bundle": "ringwatch train", "rings": "ringwatch rings"}
 
 
@@ -120,37 +124,119 @@ class Workspace:
         return self.path / "staging"
 
     def current(self) -> dict[str, str | None]:
-        """Which snapshot, bundle and rings are in use.
+        """Which snapshot, bundle and rings are in use, and which bundle runs in their shadow.
 
         Returns:
-            An id or None for each of ``snapshot``, ``bundle`` and ``rings``.
+            An id or None for each of ``snapshot``, ``bundle``, ``rings`` and ``shadow``.
         """
-        current: dict[str, str | None] = dict.fromkeys(_KINDS)
+        state = self._state()
+        return {use: state.get(use) for use in _USES}
+
+    def _state(self) -> dict[str, Any]:
         file = self.path / "current.json"
-        if file.exists():
-            try:
-                current |= json.loads(file.read_text())
-            except json.JSONDecodeError:
-                message = f"{file}: damaged; delete it and run `ringwatch build SPEC` again"
-                raise WorkspaceError(message) from None
-        return current
+        if not file.exists():
+            return {}
+        try:
+            state: dict[str, Any] = json.loads(file.read_text())
+        except json.JSONDecodeError:
+            message = f"{file}: damaged; delete it and run `ringwatch build SPEC` again"
+            raise WorkspaceError(message) from None
+        return state
 
     def set_current(self, kind: str, identity: str | None) -> None:
         """Switch to another snapshot, bundle or ring run; readers see the old one or the new one.
 
         Args:
-            kind: ``snapshot``, ``bundle`` or ``rings``.
+            kind: ``snapshot``, ``bundle``, ``rings`` or ``shadow``.
             identity: Its id; None for none.
 
         Raises:
             WorkspaceError: If there is none such.
         """
-        if identity is not None:
-            self._existing(kind, identity)
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.publish({kind: identity})
+
+    def publish(self, uses: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Switch any of snapshot, bundle, rings and shadow at once, durably.
+
+        Readers see all of it or nothing, also after a kill at any point. What changed is added to
+        ``history.jsonl``. A bundle that comes into use is no shadow any more.
+
+        Args:
+            uses: Id by ``snapshot``, ``bundle``, ``rings`` or ``shadow``; None for none. What is not named
+                stays.
+
+        Returns:
+            What is in use now.
+
+        Raises:
+            WorkspaceError: If there is none such.
+        """
+        for use, identity in uses.items():
+            if use not in _USES:
+                message = f"{use!r} is nothing that can be in use; there are: {', '.join(_USES)}"
+                raise WorkspaceError(message)
+            if identity is not None:
+                self._existing(_USES[use], identity)
         with self._locked("current", wait=True):
-            text = json.dumps(self.current() | {kind: identity}, indent=1, sort_keys=True)
-            write_atomically(self.path / "current.json", text + "\n")
+            return self._switch(dict(uses), rollback=None)
+
+    def rollback(self, kind: str) -> str:
+        """Go back to the snapshot, bundle or ring run that was in use before the present one.
+
+        Going back again goes back further.
+
+        Args:
+            kind: ``snapshot``, ``bundle`` or ``rings``.
+
+        Returns:
+            Id of what is in use now.
+
+        Raises:
+            WorkspaceError: If there is none before, or its folder is gone.
+        """
+        if kind not in _KINDS:
+            message = f"{kind!r} is no part of a workspace; there are: {', '.join(_KINDS)}"
+            raise WorkspaceError(message)
+        with self._locked("current", wait=True):
+            identity = earlier(self.history(), kind)
+            if identity is None:
+                present = self.current()[kind]
+                what = (
+                    f"{kind} was in use before {present}" if present else f"{kind} is in use, nor was before"
+                )
+                message = f"{self.path}: no {what}; make one with `{_NEXT[kind]}`"
+                raise WorkspaceError(message)
+            if not (self.path_of(kind, identity) / "manifest.json").exists():
+                message = (
+                    f"{self.path}: {kind} {identity!r}, which was in use before, is gone;"
+                    f" make another with `{_NEXT[kind]}`"
+                )
+                raise WorkspaceError(message)
+            self._switch({kind: identity}, rollback=kind)
+            return identity
+
+    def history(self) -> list[Publication]:
+        """What was in use when.
+
+        Returns:
+            Every switch that came into effect, the oldest first.
+        """
+        return read_history(self.path / "history.jsonl", self._state().get("publication"))
+
+    def _switch(self, uses: dict[str, str | None], rollback: str | None) -> dict[str, str | None]:
+        before = self.current()
+        after = before | uses
+        if after["shadow"] is not None and after["shadow"] == after["bundle"]:
+            after["shadow"] = None
+        if after == before:
+            return before
+        history = self.history()
+        number = history[-1].number + 1 if history else 1
+        added = Publication(number, time.time_ns() // 1_000_000, before, after, rollback)
+        write_history(self.path / "history.jsonl", history, added)
+        text = json.dumps(after | {"publication": number}, indent=1, sort_keys=True)
+        write_atomically(self.path / "current.json", text + "\n")
+        return after
 
     def path_of(self, kind: str, identity: str) -> Path:
         """Folder of a snapshot, a bundle or a ring run.

@@ -36,6 +36,7 @@ EXPORTS = {
         "LiveVerdict",
         "NO_HUB",
         "NO_TIME",
+        "Publication",
         "Relation",
         "ReportTable",
         "RingwatchError",

@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("promote")(_promote)
     group.command("rollback")(_rollback)
     group.command("compare")(_compare)
+    group.command("shadow")(_shadow)
     app.add_typer(group, name="bundle")
 
 
@@ -32,19 +33,25 @@ def _list(workspace: WorkspaceOption = None, seed: SeedOption = None, as_json: J
 
     options = Options.of(workspace, seed, as_json)
     place = Workspace(options.workspace)
-    current = place.current()["bundle"]
-    found = [_summary(place, version, current) for version in _versions(place)]
+    uses = place.current()
+    found = [_summary(place, version, uses) for version in _versions(place)]
     options.screen.table(
-        ["bundle", "current", "snapshot", "moment", "average precision", "supervision"],
+        ["bundle", "use", "snapshot", "moment", "average precision", "supervision"],
         [
-            [b["version"], b["current"], b["snapshot"], b["moment"], b["average_precision"], b["supervision"]]
+            [
+                b["version"],
+                "current" if b["current"] else "shadow" if b["shadow"] else "",
+                b["snapshot"],
+                b["moment"],
+                b["average_precision"],
+                b["supervision"],
+            ]
             for b in found
         ],
     )
     follow = None if found else options.next_command("train")
-    options.screen.finish(
-        Outcome("bundle list", options.workspace, {"current": current, "bundles": found}, next_command=follow)
-    )
+    result = {"current": uses["bundle"], "shadow": uses["shadow"], "bundles": found}
+    options.screen.finish(Outcome("bundle list", options.workspace, result, next_command=follow))
 
 
 def _promote(
@@ -57,21 +64,49 @@ def _promote(
     from graph_etl import Workspace
 
     options = Options.of(workspace, seed, as_json)
-    _switch(options, Workspace(options.workspace), version, "bundle promote")
+    place = Workspace(options.workspace)
+    before = place.current()["bundle"]
+    place.publish({"bundle": version})
+    _tell_switch(options, "bundle promote", version, before)
 
 
 def _rollback(
     workspace: WorkspaceOption = None, seed: SeedOption = None, as_json: JsonOption = False
 ) -> None:
-    """Go back to the bundle that was in use before the current one."""
+    """Go back to the bundle that was in use before the current one; again: to the one before that."""
     from graph_etl import Workspace
 
     options = Options.of(workspace, seed, as_json)
     place = Workspace(options.workspace)
-    current = place.current()["bundle"]
-    if current is None:
-        raise _no_bundle(place, "no bundle is in use")
-    _switch(options, place, _before(place, current), "bundle rollback")
+    before = place.current()["bundle"]
+    _tell_switch(options, "bundle rollback", place.rollback("bundle"), before)
+
+
+def _shadow(
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="The bundle to score beside the current one.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Score beside the current one no longer.")] = False,
+    workspace: WorkspaceOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score with a second bundle too: compared and logged, never answered."""
+    from graph_etl import Workspace
+
+    options = Options.of(workspace, seed, as_json)
+    place = Workspace(options.workspace)
+    if (version is None) != off:
+        message = "name the bundle to run in the shadow, or end it with --off, not both"
+        raise typer.BadParameter(message)
+    uses = place.current()
+    if version is not None and version == uses["bundle"]:
+        raise _no_bundle(place, f"bundle {version} is the current one and cannot be its own shadow")
+    place.publish({"shadow": version})
+    options.screen.say("no bundle runs in the shadow" if off else f"bundle {version} runs in the shadow")
+    options.screen.finish(
+        Outcome("bundle shadow", options.workspace, {"shadow": version, "before": uses["shadow"]})
+    )
 
 
 def _compare(
@@ -139,13 +174,8 @@ def _compare(
     )
 
 
-def _switch(options: Options, place: "Workspace", version: str, command: str) -> None:
-    """Make `version` the current bundle and remember which one it replaces."""
-    before = place.current()["bundle"]
-    place.set_current("bundle", version)
-    if before != version:
-        history = [*_history(place), {"from": before, "to": version}]
-        (place.bundles / "history.json").write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
+def _tell_switch(options: Options, command: str, version: str, before: str | None) -> None:
+    """Say which bundle is in use now."""
     options.screen.say(f"bundle {version} is in use; before it: {before or 'none'}")
     options.screen.finish(
         Outcome(
@@ -157,23 +187,6 @@ def _switch(options: Options, place: "Workspace", version: str, command: str) ->
     )
 
 
-def _before(place: "Workspace", current: str) -> str:
-    """Return what `current` replaced: by what was switched, else the bundle made before it."""
-    history = _history(place)
-    if history and history[-1]["to"] == current and history[-1]["from"] is not None:
-        return str(history[-1]["from"])
-    versions = _versions(place)
-    older = versions[versions.index(current) + 1 :] if current in versions else []
-    if not older:
-        raise _no_bundle(place, f"there is no bundle before {current}")
-    return older[0]
-
-
-def _history(place: "Workspace") -> list[dict[str, Any]]:
-    path = place.bundles / "history.json"
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
-
-
 def _versions(place: "Workspace") -> list[str]:
     """Return the versions of the bundles, the newest first."""
     manifests = place.bundles.glob("[!.]*/manifest.json")
@@ -183,13 +196,14 @@ def _versions(place: "Workspace") -> list[str]:
     ]
 
 
-def _summary(place: "Workspace", version: str, current: str | None) -> dict[str, Any]:
+def _summary(place: "Workspace", version: str, uses: dict[str, str | None]) -> dict[str, Any]:
     """Return what `list` shows of a bundle: the figures of its last moment."""
     manifest = json.loads((place.path_of("bundle", version) / "manifest.json").read_text(encoding="utf-8"))
     moment = manifest["moments"][-1]
     return {
         "version": version,
-        "current": version == current,
+        "current": version == uses["bundle"],
+        "shadow": version == uses["shadow"],
         "snapshot": manifest["snapshot"],
         "supervision": manifest["supervision"],
         "moment": moment,

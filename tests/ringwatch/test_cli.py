@@ -17,6 +17,7 @@ COMMANDS = (
     ("bundle", "promote"),
     ("bundle", "rollback"),
     ("bundle", "compare"),
+    ("bundle", "shadow"),
     ("export", "scores"),
     ("export", "rings"),
     ("export", "embeddings"),
