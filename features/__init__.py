@@ -1,9 +1,12 @@
-"""As-of features: the registry of what is computed and the one kernel that computes it."""
+"""As-of features: the registry of what is computed and the one kernel that computes it, live or in bulk."""
 
-from features.compute import asked_of, compute, extras_of, graph_of, profiles, registry_of, view_of
+from features.compute import compute, graph_of, profiles, registry_of, view_of
 from features.contact import CONTACT_FEATURES, Contact, contact
+from features.live import LiveGraph, LiveGraphFull, LiveOrderError, Source
+from features.opened import asked_of, extras_of
 from features.queries import MomentError, Queries, last_time_ms, moment_ms
 from features.registry import FeatureSpec, Registry
+from features.verdicts import KnownBad, known_bad_of
 from features.view import GraphView, Side
 
 __all__ = [
@@ -11,15 +14,21 @@ __all__ = [
     "Contact",
     "FeatureSpec",
     "GraphView",
+    "KnownBad",
+    "LiveGraph",
+    "LiveGraphFull",
+    "LiveOrderError",
     "MomentError",
     "Queries",
     "Registry",
     "Side",
+    "Source",
     "asked_of",
     "compute",
     "contact",
     "extras_of",
     "graph_of",
+    "known_bad_of",
     "last_time_ms",
     "moment_ms",
     "profiles",

@@ -8,16 +8,28 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import njit
 
-from features.compute import asked_of, extras_of, graph_of
+from features.opened import asked_of, extras_of, open_graph
 from features.registry import FeatureSpec
-from features.view import PAIR_NBR, int32_array
-from features.visibility import Asked, Extras, Graph, users_of, visible_pairs
+from features.visibility import (
+    Asked,
+    Extras,
+    Graph,
+    account_at,
+    is_cut,
+    is_hub,
+    kind_at,
+    neighbour,
+    node_of,
+    size_of,
+    users_of,
+    visible_pairs,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from features.live import Source
     from features.queries import Queries
-    from graph_etl import Snapshot
 
 CONTACT_FEATURES: Final = (
     FeatureSpec(
@@ -80,7 +92,6 @@ def _contact(
     graph: Graph,
     asked: Asked,
     extras: Extras,
-    kind: Any,
     most_users: Any,
     since: Any,
     until: Any,
@@ -93,43 +104,55 @@ def _contact(
     for q in range(len(asked.account)):
         account = asked.account[q]
         horizon = asked.horizon[q]
+        time_ms = asked.time_ms[q]
         first = extras.ptr[q]
         last = extras.ptr[q + 1]
-        node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+        node = node_of(graph, account)
         sharers = 0
         dealt_with = 0
         share = 0.0
         rarest = np.int64(0)
         via[q] = -1
         bad[q] = -1
-        start, stop = visible_pairs(graph, row + 1, node, horizon)
+        span = visible_pairs(graph, row + 1, node, horizon)
+        n_known = size_of(span)
         n_own = last - first
-        for step in range(stop - max(start, stop - _NODES) + n_own):
+        for step in range(min(n_known, _NODES) + n_own):
             if step < n_own:
                 if not extras.touch[first + step]:
                     continue
                 shared = np.int64(extras.node[first + step])
             else:
-                shared = np.int64(
-                    int32_array(graph.addresses[row + 1, PAIR_NBR], stop)[stop - 1 - step + n_own]
-                )
-            if shared < 0 or graph.hub_since[shared] < horizon:
+                shared = neighbour(graph, row + 1, span, n_known - 1 - step + n_own)
+            if shared < 0 or is_hub(graph, shared, horizon):
                 continue
-            other = graph.node_account[shared]
-            if other >= 0 and other != account and since[other] < horizon and horizon <= until[other]:
+            other = account_at(graph, shared)
+            if (
+                other >= 0
+                and other != account
+                and since[other] < horizon
+                and horizon <= until[other]
+                and not is_cut(graph, account, other, horizon, time_ms)
+            ):
                 dealt_with += 1
                 if bad[q] < 0:
                     bad[q] = other
             users = users_of(graph, shared, horizon, extras, first, last)
-            if users < 2 or users > most_users[kind[shared]]:
+            if users < 2 or users > most_users[kind_at(graph, shared)]:
                 continue
-            begin, end = visible_pairs(graph, row, shared, horizon)
-            members = int32_array(graph.addresses[row, PAIR_NBR], end)
+            members = visible_pairs(graph, row, shared, horizon)
+            n_members = size_of(members)
             found = 0
             one = np.int64(-1)
-            for place in range(end - 1, max(begin, end - _USERS) - 1, -1):
-                j = graph.node_account[members[place]]
-                if j >= 0 and j != account and since[j] < horizon and horizon <= until[j]:
+            for place in range(n_members - 1, max(0, n_members - _USERS) - 1, -1):
+                j = account_at(graph, neighbour(graph, row, members, place))
+                if (
+                    j >= 0
+                    and j != account
+                    and since[j] < horizon
+                    and horizon <= until[j]
+                    and not is_cut(graph, account, j, horizon, time_ms)
+                ):
                     found += 1
                     one = np.int64(j)
             if found > 0:
@@ -147,10 +170,11 @@ def _contact(
 
 
 def contact(
-    snapshot: Snapshot,
+    source: Source,
     queries: Queries,
     since: NDArray[np.int64],
     until: NDArray[np.int64],
+    extras: Extras | None = None,
 ) -> Contact:
     """Find what links accounts to known bad ones, as of each question's horizon.
 
@@ -158,10 +182,11 @@ def contact(
     for identifiers, up to 12 for everything else.
 
     Args:
-        snapshot: The snapshot.
+        source: The graph.
         queries: ``Q`` questions.
         since: ``int64[A]``, an account is known to be bad at horizons above this.
         until: ``int64[A]``, and up to this.
+        extras: What `features.extras_of` gives for the questions, where it is known already.
 
     Returns:
         The contacts.
@@ -174,11 +199,10 @@ def contact(
         users=np.empty(size, dtype=np.int64),
     )
     _contact(
-        graph_of(snapshot),
+        open_graph(source).graph,
         asked_of(queries),
-        extras_of(snapshot, queries),
-        np.ascontiguousarray(snapshot.node_kind),
-        np.array([RARE_USERS if one.identifier else _RARE_USERS_ELSEWHERE for one in snapshot.kinds]),
+        extras_of(source, queries) if extras is None else extras,
+        np.array([RARE_USERS if one.identifier else _RARE_USERS_ELSEWHERE for one in source.kinds]),
         since,
         until,
         found.features,

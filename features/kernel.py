@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit, prange
 
 from features.profile import attribute_slots, signed_log, similarity, write_profile
-from features.view import EVENT_POS, EVENT_VALUE, PAIR_NBR, PAIR_POS, float32_array, int32_array, int64_array
 from features.visibility import (
     DAY_MS,
     HOUR_MS,
@@ -23,14 +22,29 @@ from features.visibility import (
     Asked,
     Extras,
     Graph,
-    age_rank_of,
+    account_at,
+    after_itself,
+    age_place_of,
+    attributes_of,
     compiled,
+    event_value,
+    events_below,
+    first_pos_of,
+    first_seen_of,
+    is_hub,
+    neighbour,
+    node_of,
+    older,
+    pairs_below,
     partners_through,
+    position,
     position_at,
+    size_of,
+    time_at,
     users_of,
-    visible,
     visible_events,
     visible_pairs,
+    younger,
 )
 
 # Counterparts read for the histogram of one side; nearly every account of the sets seen has fewer.
@@ -62,8 +76,8 @@ def _neighbour_profile(
         for index in range(len(out)):
             out[index] = profiles[account, index]
         return
-    node = graph.account_node[account]
-    write_profile(graph, node, graph.attributes[account], horizon, extras, first, last, False, out)
+    node, attributes = node_of(graph, account), attributes_of(graph, account)
+    write_profile(graph, node, attributes, horizon, extras, first, last, False, out)
 
 
 @compiled
@@ -91,8 +105,9 @@ def _write_side(
     """Typed profile of one side: sizes, how common the counterparts are, and how fast all of it came."""
     for index in range(SIDE_WIDTH):
         out[index] = 0.0
-    start, stop = visible_pairs(graph, side, node, horizon)
-    degree = stop - start
+    span = visible_pairs(graph, side, node, horizon)
+    n_known = size_of(span)
+    degree = n_known
     total = 0.0
     least = 1e9
     most = 0.0
@@ -107,10 +122,9 @@ def _write_side(
     since = np.zeros(4, dtype=np.int64)
     if timed:
         for w in range(4):
-            since[w] = position_at(graph.known_ms, horizon, now_ms - windows[w])
+            since[w] = position_at(graph, horizon, now_ms - windows[w])
     n_own = last - first
-    lowest = max(start, stop - RECENT_PAIRS)
-    for step in range(stop - lowest + n_own):
+    for step in range(min(n_known, RECENT_PAIRS) + n_own):
         if step < n_own:
             index = first + step
             if extras.side[index] != side or not extras.new[index]:
@@ -118,8 +132,7 @@ def _write_side(
             counterpart = np.int64(extras.node[index])
             degree += 1
         else:
-            index = stop - 1 - (step - n_own)
-            counterpart = np.int64(int32_array(graph.addresses[side, PAIR_NBR], stop)[index])
+            counterpart = neighbour(graph, side, span, n_known - 1 - (step - n_own))
         users = users_of(graph, counterpart, horizon, extras, first, last)
         value = np.log2(1.0 + users)
         total += value
@@ -135,15 +148,15 @@ def _write_side(
             row = graph.n_sides + side
             arriving = np.int64(0)
             began_ms = now_ms
-            begin, end = visible_pairs(graph, row, counterpart, horizon)
+            arrivals = visible_pairs(graph, row, counterpart, horizon)
+            n_arrivals = size_of(arrivals)
             for own in range(first, last):
                 if extras.node[own] == counterpart and extras.side[own] == side and extras.new[own]:
                     arriving += 1
-            if end > begin:
-                positions = int64_array(graph.addresses[row, PAIR_POS], end)
-                began_ms = graph.time_ms[positions[begin]]
+            if n_arrivals > 0:
+                began_ms = time_at(graph, position(graph, row, arrivals, 0))
                 for w in range(4):
-                    newcomers = end - visible(positions, begin, end, since[w]) + arriving
+                    newcomers = n_arrivals - pairs_below(graph, row, arrivals, since[w]) + arriving
                     fastest[w] = max(fastest[w], newcomers)
             else:
                 for w in range(4):
@@ -152,19 +165,16 @@ def _write_side(
                 age_ms = max(np.int64(0), now_ms - began_ms)
                 if youngest_ms < 0 or age_ms < youngest_ms:
                     youngest_ms = age_ms
-    events_start, events_stop = visible_events(graph, side, node, horizon)
-    n_events = events_stop - events_start
+    events = visible_events(graph, side, node, horizon)
+    n_events = size_of(events)
     amount = 0.0
-    if n_events > 0:
-        values = float32_array(graph.addresses[side, EVENT_VALUE], events_stop)
-        for index in range(max(events_start, events_stop - RECENT_EVENTS), events_stop):
-            amount += values[index]
+    for index in range(max(0, n_events - RECENT_EVENTS), n_events):
+        amount += event_value(graph, side, events, index)
     recent_hour = 0
     recent_day = 0
     if timed and n_events > 0:
-        positions = int64_array(graph.addresses[side, EVENT_POS], events_stop)
-        recent_hour = events_stop - visible(positions, events_start, events_stop, since[0])
-        recent_day = events_stop - visible(positions, events_start, events_stop, since[1])
+        recent_hour = n_events - events_below(graph, side, events, since[0])
+        recent_day = n_events - events_below(graph, side, events, since[1])
     for index in range(first, last):
         if extras.side[index] == side:
             n_events += 1
@@ -216,8 +226,8 @@ def _write_burst(
         for index in range(BURST_WIDTH):
             out[index] = np.nan
         return
-    n_accounts = len(graph.by_age)
-    rank = age_rank_of(graph, account, first_seen_ms)
+    before, new_before = age_place_of(graph, account, first_seen_ms)
+    after, new_after = after_itself(graph, account, before, new_before)
     nearest_total = 0.0
     nearest = 0
     compared_total = 0.0
@@ -233,19 +243,14 @@ def _write_burst(
         while counted < BURST_COUNTED and step < 4 * BURST_COUNTED:
             step += 1
             if direction == 0:
-                place = rank - step
-            elif account >= 0:
-                place = rank + step
+                j, before, new_before = older(graph, before, new_before)
             else:
-                place = rank + step - 1
-            if place < 0 or place >= n_accounts:
+                j, after, new_after = younger(graph, after, new_after)
+            if j < 0 or first_seen_of(graph, j) == NO_TIME:
                 break
-            j = graph.by_age[place]
-            if graph.first_seen_ms[j] == NO_TIME:
-                break
-            if graph.first_pos[j] >= horizon:
+            if first_pos_of(graph, j) >= horizon:
                 continue
-            gap_ms = abs(graph.first_seen_ms[j] - first_seen_ms)
+            gap_ms = abs(first_seen_of(graph, j) - first_seen_ms)
             if gap_ms > WEEK_MS:
                 break
             counted += 1
@@ -303,22 +308,21 @@ def _write_direct(
     for side in range(graph.n_sides):
         if not graph.account_side[side]:
             continue
-        start, stop = visible_pairs(graph, side, node, horizon)
-        lowest = max(start, stop - DIRECT_PER_SIDE)
+        span = visible_pairs(graph, side, node, horizon)
+        n_known = size_of(span)
         n_own = last - first
-        for step in range(stop - lowest + n_own):
+        for step in range(min(n_known, DIRECT_PER_SIDE) + n_own):
             if step < n_own:
                 index = first + step
                 if extras.side[index] != side or not extras.new[index]:
                     continue
                 counterpart = np.int64(extras.node[index])
             else:
-                index = stop - 1 - (step - n_own)
-                counterpart = np.int64(int32_array(graph.addresses[side, PAIR_NBR], stop)[index])
+                counterpart = neighbour(graph, side, span, n_known - 1 - (step - n_own))
             if counterpart < 0:
                 continue
-            j = graph.node_account[counterpart]
-            if j < 0 or j == account or graph.hub_since[counterpart] < horizon:
+            j = account_at(graph, counterpart)
+            if j < 0 or j == account or is_hub(graph, counterpart, horizon):
                 continue
             _neighbour_profile(graph, profiles, j, horizon, extras, first, last, other)
             for d in range(width):
@@ -377,31 +381,29 @@ def _write_shared(
     within_day = 0
     joint = 0.0
     row = 2 * graph.n_sides
-    start, stop = visible_pairs(graph, row + 1, node, horizon)
-    lowest = max(start, stop - NODES_SHARED)
+    span = visible_pairs(graph, row + 1, node, horizon)
+    n_known = size_of(span)
     n_own = last - first
-    for step in range(stop - lowest + n_own):
+    for step in range(min(n_known, NODES_SHARED) + n_own):
         if step < n_own:
             index = first + step
             if not extras.touch[index]:
                 continue
             shared = np.int64(extras.node[index])
         else:
-            index = stop - 1 - (step - n_own)
-            shared = np.int64(int32_array(graph.addresses[row + 1, PAIR_NBR], stop)[index])
-        if shared < 0 or graph.hub_since[shared] < horizon:
+            shared = neighbour(graph, row + 1, span, n_known - 1 - (step - n_own))
+        if shared < 0 or is_hub(graph, shared, horizon):
             continue
         users = users_of(graph, shared, horizon, extras, first, last)
         if users < 2 or users > SHARED_MAX:
             continue
         weight = 1.0 / np.log2(users + 0.0) if users > 2 else 1.0
-        begin, end = visible_pairs(graph, row, shared, horizon)
-        members = int32_array(graph.addresses[row, PAIR_NBR], end)
+        members = visible_pairs(graph, row, shared, horizon)
         taken = 0
-        for place in range(end - 1, begin - 1, -1):
+        for place in range(size_of(members) - 1, -1, -1):
             if taken >= USERS_PER_NODE or count >= CO_USERS:
                 break
-            j = graph.node_account[members[place]]
+            j = account_at(graph, neighbour(graph, row, members, place))
             if j < 0 or j == account:
                 continue
             taken += 1
@@ -409,8 +411,8 @@ def _write_shared(
             _neighbour_profile(graph, profiles, j, horizon, extras, first, last, other)
             alike = similarity(own, other)
             closeness = 0.0
-            if first_seen_ms != NO_TIME and graph.first_seen_ms[j] != NO_TIME:
-                gap_ms = abs(graph.first_seen_ms[j] - first_seen_ms)
+            if first_seen_ms != NO_TIME and first_seen_of(graph, j) != NO_TIME:
+                gap_ms = abs(first_seen_of(graph, j) - first_seen_ms)
                 closeness = np.exp(-gap_ms / DAY_MS)
                 if gap_ms <= HOUR_MS:
                     within_hour += 1
@@ -447,7 +449,7 @@ def answer_one(graph: Graph, profiles: Any, asked: Asked, extras: Extras, q: int
     first_seen_ms = asked.first_seen_ms[q]
     first = extras.ptr[q]
     last = extras.ptr[q + 1]
-    node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+    node = node_of(graph, account)
     n_attributes = len(graph.is_category)
     width = attribute_slots(graph.is_category) + 2 * graph.n_sides
     own = np.empty(width, dtype=np.float32)

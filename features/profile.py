@@ -7,8 +7,17 @@ from typing import Any, Final
 import numpy as np
 from numba import njit, prange
 
-from features.view import PAIR_NBR, int32_array
-from features.visibility import Extras, Graph, compiled, users_of, visible_pairs
+from features.visibility import (
+    Extras,
+    Graph,
+    attributes_of,
+    compiled,
+    neighbour,
+    node_of,
+    size_of,
+    users_of,
+    visible_pairs,
+)
 
 # Counterparts read for a neighbour's profile, computed for up to hundreds of neighbours a question.
 PROFILE_PAIRS: Final = 16
@@ -59,15 +68,14 @@ def write_profile(
             out[place] = 0.0 if np.isnan(value) else signed_log(value)
             place += 1
     for side in range(graph.n_sides):
-        start, stop = visible_pairs(graph, side, node, horizon)
-        degree = stop - start
+        span = visible_pairs(graph, side, node, horizon)
+        degree = size_of(span)
         total = 0.0
         read = 0
-        if stop > start:
-            neighbours = int32_array(graph.addresses[side, PAIR_NBR], stop)
-            for index in range(stop - 1, max(start, stop - PROFILE_PAIRS) - 1, -1):
-                total += np.log2(1.0 + users_of(graph, neighbours[index], horizon, extras, first, last))
-                read += 1
+        for index in range(degree - 1, max(0, degree - PROFILE_PAIRS) - 1, -1):
+            counterpart = neighbour(graph, side, span, index)
+            total += np.log2(1.0 + users_of(graph, counterpart, horizon, extras, first, last))
+            read += 1
         if own:
             for index in range(first, last):
                 if extras.side[index] == side and extras.new[index]:
@@ -105,8 +113,8 @@ def profile_all(graph: Graph, accounts: Any, horizon: int, extras: Extras, out: 
         account = accounts[index]
         write_profile(
             graph,
-            np.int64(graph.account_node[account]),
-            graph.attributes[account],
+            node_of(graph, account),
+            attributes_of(graph, account),
             horizon,
             extras,
             0,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from features.view import GraphView
-    from graph_etl.snapshot import Snapshot
+    from features.live import LiveGraph, Source
+    from graph_etl import AttributeInfo, LiveEvent, Snapshot
 
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS}
 
@@ -157,35 +157,68 @@ class Queries:
         """
         found = snapshot.account_index(account_id)
         relations = {relation.name: index for index, relation in enumerate(snapshot.relations)}
-        edges: list[tuple[int, bool, int, float]] = []
-        for kind, key in identifiers:
-            relation = relations.get(f"used:{kind}")
-            if relation is not None:
-                edges.append((relation, True, _node(snapshot, kind, key), 1.0))
-        for name, kind, key, amount in interactions:
-            relation = relations.get(name)
-            if relation is not None:
-                edges.append((relation, True, _node(snapshot, kind, key), float(amount)))
-        values = (
-            np.full(len(snapshot.attributes), np.nan)
-            if found is None
-            else np.array(snapshot.attribute_values[found], dtype=np.float64)
+        known = np.full(len(snapshot.attributes), np.nan)
+        seen_ms = NO_TIME
+        if found is not None:
+            known = np.array(snapshot.attribute_values[found], dtype=np.float64)
+            seen_ms = int(snapshot.first_seen_ms[found])
+        return cls._of_one(
+            account=found,
+            horizon=min(snapshot.horizon_at(time_ms), snapshot.end_horizon),
+            time_ms=time_ms,
+            seen_ms=seen_ms,
+            values=_told(snapshot.attributes, attributes or {}, known),
+            edges=_edges(snapshot, relations, identifiers, interactions),
         )
-        for index, attribute in enumerate(snapshot.attributes):
-            if attributes and attributes.get(attribute.name) is not None:
-                values[index] = _attribute(attribute, attributes[attribute.name])
-        seen_ms = NO_TIME if found is None else int(snapshot.first_seen_ms[found])
+
+    @classmethod
+    def for_live_event(cls, live: LiveGraph, event: LiveEvent) -> Queries:
+        """Ask about the account behind an event that comes next, its own edges included.
+
+        Args:
+            live: The graph; all that was applied is visible, whenever the event happened.
+            event: The event.
+
+        Returns:
+            One question. Relations that the graph does not have are left out.
+        """
+        found = live.account_index(event.account)
+        known = np.full(len(live.attributes), np.nan)
+        seen_ms = NO_TIME
+        if found is not None:
+            known = np.array(live.attribute_values(found), dtype=np.float64)
+            seen_ms = live.first_seen_ms(found)
+        return cls._of_one(
+            account=found,
+            horizon=live.end_horizon,
+            time_ms=event.time_ms,
+            seen_ms=seen_ms,
+            values=_told(live.attributes, event.attributes, known),
+            edges=_edges(live, live.relation_numbers, event.identifiers, event.interactions),
+        )
+
+    @classmethod
+    def _of_one(
+        cls,
+        *,
+        account: int | None,
+        horizon: int,
+        time_ms: int,
+        seen_ms: int,
+        values: NDArray[np.float64],
+        edges: Sequence[tuple[int, int, float]],
+    ) -> Queries:
         return cls(
-            account=np.array([-1 if found is None else found], dtype=np.int64),
-            horizon=np.array([min(snapshot.horizon_at(time_ms), snapshot.end_horizon)], dtype=np.int64),
+            account=np.array([-1 if account is None else account], dtype=np.int64),
+            horizon=np.array([horizon], dtype=np.int64),
             time_ms=np.array([time_ms], dtype=np.int64),
             first_seen_ms=np.array([time_ms if seen_ms == NO_TIME else min(seen_ms, time_ms)], np.int64),
             attributes=values.reshape(1, -1),
             ext_ptr=np.array([0, len(edges)], dtype=np.int64),
             ext_relation=np.array([edge[0] for edge in edges], dtype=np.int32),
-            ext_outgoing=np.array([edge[1] for edge in edges], dtype=np.bool_),
-            ext_node=np.array([edge[2] for edge in edges], dtype=np.int64),
-            ext_value=np.array([edge[3] for edge in edges], dtype=np.float64),
+            ext_outgoing=np.ones(len(edges), dtype=np.bool_),
+            ext_node=np.array([edge[1] for edge in edges], dtype=np.int64),
+            ext_value=np.array([edge[2] for edge in edges], dtype=np.float64),
         )
 
     def take(self, rows: NDArray[np.integer[Any]]) -> Queries:
@@ -238,24 +271,6 @@ class Queries:
             ext_ptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         )
 
-    def sides(self, view: GraphView) -> NDArray[np.int32]:
-        """The kernel's side of each own edge.
-
-        Args:
-            view: The view whose sides are meant.
-
-        Returns:
-            ``int32[X]``.
-        """
-        place = {(side.relation, side.outgoing): index for index, side in enumerate(view.sides)}
-        return np.array(
-            [
-                place.get((int(r), bool(o)), place[(int(r), True)])
-                for r, o in zip(self.ext_relation, self.ext_outgoing, strict=True)
-            ],
-            dtype=np.int32,
-        )
-
 
 def last_time_ms(snapshot: Snapshot) -> int:
     """The last moment that a snapshot knows of.
@@ -273,12 +288,52 @@ def last_time_ms(snapshot: Snapshot) -> int:
     return latest
 
 
-def _node(snapshot: Snapshot, kind: str, key: str) -> int:
-    found = snapshot.node_index(kind, key)
+def _edges(
+    source: Source,
+    relations: Mapping[str, int],
+    identifiers: Sequence[tuple[str, str]],
+    interactions: Sequence[tuple[str, str, str, float]],
+) -> list[tuple[int, int, float]]:
+    """Relation, counterpart's node (-1 if nobody has seen it) and value of each own edge."""
+    edges: list[tuple[int, int, float]] = []
+    for kind, key in identifiers:
+        relation = relations.get(f"used:{kind}")
+        if relation is not None:
+            edges.append((relation, _node(source, kind, key), 1.0))
+    for name, kind, key, amount in interactions:
+        relation = relations.get(name)
+        if relation is not None:
+            edges.append((relation, _node(source, kind, key), float(amount)))
+    return edges
+
+
+def _node(source: Source, kind: str, key: str) -> int:
+    found = source.node_index(kind, key)
     return -1 if found is None else int(found)
 
 
-def _attribute(attribute: Any, value: Any) -> float:
+def _told(
+    attributes: Sequence[AttributeInfo], told: Mapping[str, Any], known: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What is known of an account, overwritten by what an event tells of it."""
+    if told:
+        for index, attribute in enumerate(attributes):
+            value = told.get(attribute.name)
+            if value is not None:
+                known[index] = attribute_value(attribute, value)
+    return known
+
+
+def attribute_value(attribute: AttributeInfo, value: Any) -> float:
+    """An attribute as the features take it.
+
+    Args:
+        attribute: Its name, type and categories.
+        value: As it was told.
+
+    Returns:
+        A number, the index of a category, 0 or 1 for a flag; NaN if it cannot be read.
+    """
     if attribute.type == "category":
         text = str(value)
         return float(attribute.categories.index(text)) if text in attribute.categories else float("nan")

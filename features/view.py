@@ -63,16 +63,21 @@ class GraphView:
         addresses: ``int64[2 S + 2, 6]``; rows ``S + s`` belong to the way back of side ``s``, row
             ``2 S`` to the accounts that touch a node in any way and the last row to the nodes that an
             account touches.
+        tables: ``int64[2 S + 2]``, number of the adjacency behind each row; rows that read the same one share
+            it.
+        relation_sides: ``int32[R, 2]``, the side of each relation received and sent; what has no side of its
+            own for receiving is read as sent.
         account_side: ``bool[S]``, sides whose counterpart can be an account.
         used_side: ``bool[S]``, sides that are identifier uses.
         node_account: ``int32[N]``, account of a node or -1.
+        node_kind: ``int16[N]``.
         account_node: ``int32[A]``.
         hub_since: ``int64[N]``, position from which a node is a hub.
         known_ms: ``int64[M]``, when each event became known.
         time_ms: ``int64[M]``, when each event happened.
         attributes: ``float64[A, n]``.
         is_category: ``bool[n]``.
-        by_age: ``int32[A]``, the accounts ordered by first appearance, ties by account id.
+        by_age: ``int32[A]``, the accounts ordered by first appearance, then by position and index.
         age_rank: ``int32[A]``, each account's place in ``by_age``.
         first_seen_ms: ``int64[A]``.
         first_pos: ``int64[A]``.
@@ -81,9 +86,12 @@ class GraphView:
 
     sides: tuple[Side, ...]
     addresses: NDArray[np.int64]
+    tables: NDArray[np.int64]
+    relation_sides: NDArray[np.int32]
     account_side: NDArray[np.bool_]
     used_side: NDArray[np.bool_]
     node_account: NDArray[np.int32]
+    node_kind: NDArray[np.int16]
     account_node: NDArray[np.int32]
     hub_since: NDArray[np.int64]
     known_ms: NDArray[np.int64]
@@ -151,20 +159,29 @@ class GraphView:
                 ):
                     keep[row * _N_ADDRESSES + column] = array
                     addresses[row, column] = array.ctypes.data
-        for row, csr in zip((rows - 2, rows - 1), _touches(snapshot), strict=True):
-            for column, array in enumerate(csr):
+        for row, touched in ((rows - 2, snapshot.touched_by), (rows - 1, snapshot.touches)):
+            parts = (
+                _typed(touched.indptr, np.int64),
+                _typed(touched.nbr, np.int32),
+                _typed(touched.pos, np.int64),
+            )
+            for column, array in enumerate(parts):
                 keep[row * _N_ADDRESSES + column] = array
                 addresses[row, column] = array.ctypes.data
         first_seen_ms = _typed(snapshot.first_seen_ms, np.int64)
-        by_age = _by_age(first_seen_ms, snapshot.account_ids.to_list())
+        first_pos = _typed(snapshot.first_pos, np.int64)
+        by_age = np.lexsort((first_pos, first_seen_ms)).astype(np.int32)
         age_rank = np.empty_like(by_age)
         age_rank[by_age] = np.arange(len(by_age), dtype=np.int32)
         return cls(
             sides=tuple(sides),
             addresses=addresses,
+            tables=_tables(snapshot, sides),
+            relation_sides=_relation_sides(snapshot, sides),
             account_side=np.array([side.direct for side in sides], dtype=np.bool_),
             used_side=np.array([side.used for side in sides], dtype=np.bool_),
             node_account=node_account,
+            node_kind=_typed(snapshot.node_kind, np.int16),
             account_node=_typed(snapshot.account_node, np.int32),
             hub_since=_typed(snapshot.hub_since, np.int64),
             known_ms=_typed(snapshot.event_known_ms, np.int64),
@@ -174,7 +191,7 @@ class GraphView:
             by_age=by_age,
             age_rank=age_rank,
             first_seen_ms=first_seen_ms,
-            first_pos=_typed(snapshot.first_pos, np.int64),
+            first_pos=first_pos,
             keep=tuple(keep),
         )
 
@@ -191,63 +208,45 @@ class GraphView:
         return self.keep[here], self.keep[here + 1], self.keep[here + 2]
 
 
+def _tables(snapshot: Snapshot, sides: list[Side]) -> NDArray[np.int64]:
+    numbers: dict[tuple[int, bool], int] = {}
+    ends = [(side.relation, side.outgoing) for side in sides]
+    rows = [*ends, *((relation, not outgoing) for relation, outgoing in ends)]
+    placed = []
+    for relation, outgoing in rows:
+        one_way = snapshot.relations[relation].directed
+        placed.append(numbers.setdefault((relation, outgoing if one_way else True), len(numbers)))
+    return np.array([*placed, len(numbers), len(numbers) + 1], dtype=np.int64)
+
+
+def _relation_sides(snapshot: Snapshot, sides: list[Side]) -> NDArray[np.int32]:
+    table = np.full((len(snapshot.relations), 2), -1, np.int32)
+    for index, side in enumerate(sides):
+        table[side.relation, int(side.outgoing)] = index
+    table[:, 0] = np.where(table[:, 0] < 0, table[:, 1], table[:, 0])
+    return table
+
+
 def _typed(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    # Read-only throughout: mapped and in-memory arrays then share one compiled kernel.
-    typed = np.ascontiguousarray(array, dtype=dtype).view(np.ndarray)
-    typed.flags.writeable = False
-    return typed
+    return read_only(np.ascontiguousarray(array, dtype=dtype))
 
 
-def _touches(snapshot: Snapshot) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
-    """Who touches what in any way: node to accounts and account node to nodes, each at its first position."""
-    n_nodes = len(snapshot.node_account)
-    is_account = np.asarray(snapshot.node_account) >= 0
-    starts: list[NDArray[np.int64]] = []
-    ends: list[NDArray[np.int64]] = []
-    positions: list[NDArray[np.int64]] = []
-    for relation in snapshot.relations:
-        for csr in (
-            (relation.pair_out,)
-            if relation.pair_in is relation.pair_out
-            else (
-                relation.pair_out,
-                relation.pair_in,
-            )
-        ):
-            source = np.repeat(np.arange(n_nodes, dtype=np.int64), np.diff(csr.indptr))
-            mine = is_account[source]
-            starts.append(source[mine])
-            ends.append(np.asarray(csr.nbr)[mine].astype(np.int64))
-            positions.append(np.asarray(csr.pos)[mine])
-    start, end, position = (
-        np.concatenate(parts) if parts else np.zeros(0, np.int64) for parts in (starts, ends, positions)
-    )
-    key = start * n_nodes + end
-    order = np.lexsort((position, key))
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = key[order][1:] != key[order][:-1]
-    kept = order[first]
-    return (
-        _csr(end[kept], start[kept], position[kept], n_nodes),
-        _csr(start[kept], end[kept], position[kept], n_nodes),
-    )
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that cannot be written: mapped arrays and those in memory then share one compiled kernel.
 
+    Args:
+        array: Any array.
 
-def _csr(
-    source: NDArray[np.int64], target: NDArray[np.int64], position: NDArray[np.int64], n_nodes: int
-) -> tuple[NDArray[Any], ...]:
-    order = np.lexsort((target, position, source))
-    indptr = np.zeros(n_nodes + 1, dtype=np.int64)
-    np.cumsum(np.bincount(source, minlength=n_nodes), out=indptr[1:])
-    return _typed(indptr, np.int64), _typed(target[order], np.int32), _typed(position[order], np.int64)
+    Returns:
+        The same memory.
+    """
+    seen = array.view(np.ndarray)
+    seen.flags.writeable = False
+    return seen
 
 
 def _reaches_accounts(csr: CSR, node_account: NDArray[np.int32]) -> bool:
     return bool((node_account[np.asarray(csr.nbr)] >= 0).any()) if len(csr.nbr) else False
-
-
-def _by_age(first_seen_ms: NDArray[np.int64], account_ids: list[str]) -> NDArray[np.int32]:
-    return np.lexsort((np.asarray(account_ids), first_seen_ms)).astype(np.int32)
 
 
 def _pointer(element: types.Type) -> Any:

@@ -6,41 +6,45 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features import CONTACT_FEATURES, FeatureSpec, compute, contact, registry_of
+from features import CONTACT_FEATURES, FeatureSpec, compute, contact, extras_of, registry_of
 from rings import LINK_FEATURES, link_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features import Queries
+    from features import Queries, Source
+    from features.visibility import Extras
     from graph_etl import Snapshot
 
 
-def input_specs(snapshot: Snapshot, *, with_contact: bool) -> list[FeatureSpec]:
+def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:
     """The columns of `inputs`, in order.
 
     Args:
-        snapshot: Gives the schema.
+        source: Gives the schema.
         with_contact: Whether known verdicts of others go in.
 
     Returns:
         One spec for each column.
     """
-    specs = [*registry_of(snapshot).specs, *LINK_FEATURES]
+    specs = [*registry_of(source).specs, *LINK_FEATURES]
     return [*specs, *CONTACT_FEATURES] if with_contact else specs
 
 
-def inputs(snapshot: Snapshot, queries: Queries) -> NDArray[np.float32]:
+def inputs(source: Source, queries: Queries, extras: Extras | None = None) -> NDArray[np.float32]:
     """Compute all columns that need no verdicts.
 
     Args:
-        snapshot: The snapshot.
+        source: The graph.
         queries: ``Q`` questions.
+        extras: What `features.extras_of` gives for the questions, where it is known already.
 
     Returns:
         ``float32[Q, F]``, as of each question's horizon.
     """
-    return np.hstack([compute(snapshot, queries), link_features(snapshot, queries)])
+    brought = extras_of(source, queries) if extras is None else extras
+    live = compute(source, queries, extras=brought)
+    return np.hstack([live, link_features(source, queries, extras=brought)])
 
 
 def with_contacts(

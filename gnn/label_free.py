@@ -8,30 +8,31 @@ import numpy as np
 from scipy.special import logit
 
 from gnn.calibration import Calibration
-from gnn.inputs import input_specs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from graph_etl import Snapshot
+    from features import FeatureSpec
 
 # Without a declared prevalence: a share that analysts of sign-up fraud call usual; it only sets the level.
 _USUAL_PREVALENCE: Final = 0.05
 
 
-def label_free_margin(snapshot: Snapshot, columns: NDArray[np.float32]) -> NDArray[np.float64]:
+def label_free_margin(specs: Sequence[FeatureSpec], columns: NDArray[np.float32]) -> NDArray[np.float64]:
     """How much of what an account shares is rare, close in time and alike.
 
     Args:
-        snapshot: Gives the schema.
+        specs: The columns, in order.
         columns: ``float32[Q, F]`` of `gnn.inputs.inputs`.
 
     Returns:
         ``float64[Q]``; greater is more suspicious. It is the logarithm of the sum over an account's links.
     """
-    names = [spec.name for spec in input_specs(snapshot, with_contact=False)]
-    joint = columns[:, names.index("shared.joint")].astype(np.float64)
-    close = columns[:, names.index("shared.within_1h")].astype(np.float64)
+    places = {spec.name: place for place, spec in enumerate(specs)}
+    joint = columns[:, places["shared.joint"]].astype(np.float64)
+    close = columns[:, places["shared.within_1h"]].astype(np.float64)
     return np.nan_to_num(joint) + 0.25 * np.nan_to_num(close)
 
 

@@ -10,14 +10,25 @@ from numba import njit, prange
 
 from features import asked_of, extras_of, graph_of, view_of
 from features.profile import write_profile
-from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
-from features.visibility import Asked, Extras, Graph, users_of, visible_pairs
+from features.visibility import (
+    Asked,
+    Extras,
+    Graph,
+    account_at,
+    attributes_of,
+    kind_at,
+    neighbour,
+    node_of,
+    position,
+    size_of,
+    users_of,
+    visible_pairs,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features import Queries
-    from graph_etl import Snapshot
+    from features import Queries, Source
 
 _KIND_SLOTS: Final = 8
 
@@ -82,21 +93,19 @@ def _draw(
                 filled += 1
     if node < 0 or filled == fanout:
         return
-    directions = 1 if graph.node_account[node] >= 0 else 2
+    directions = 1 if account_at(graph, node) >= 0 else 2
     n_rows = directions * graph.n_sides
-    starts = np.empty(n_rows, dtype=np.int64)
-    stops = np.empty(n_rows, dtype=np.int64)
+    left = np.empty(n_rows, dtype=np.int64)
     total = np.int64(0)
     for row in range(n_rows):
-        start, stop = visible_pairs(graph, row, node, horizon)
-        starts[row] = start
-        stops[row] = stop
-        total += stop - start
+        left[row] = size_of(visible_pairs(graph, row, node, horizon))
+        total += left[row]
     room = fanout - filled
     if total <= room:
         for row in range(n_rows):
-            for index in range(stops[row] - 1, starts[row] - 1, -1):
-                nodes[filled] = int32_array(graph.addresses[row, PAIR_NBR], stops[row])[index]
+            span = visible_pairs(graph, row, node, horizon)
+            for index in range(left[row] - 1, -1, -1):
+                nodes[filled] = neighbour(graph, row, span, index)
                 sides[filled] = row
                 filled += 1
         return
@@ -105,13 +114,15 @@ def _draw(
             best = -1
             best_pos = np.int64(-1)
             for row in range(n_rows):
-                if stops[row] > starts[row]:
-                    pos = int64_array(graph.addresses[row, PAIR_POS], stops[row])[stops[row] - 1]
+                if left[row] > 0:
+                    span = visible_pairs(graph, row, node, horizon)
+                    pos = position(graph, row, span, left[row] - 1)
                     if pos > best_pos:
                         best_pos = pos
                         best = row
-            stops[best] -= 1
-            nodes[filled] = int32_array(graph.addresses[best, PAIR_NBR], stops[best] + 1)[stops[best]]
+            left[best] -= 1
+            span = visible_pairs(graph, best, node, horizon)
+            nodes[filled] = neighbour(graph, best, span, left[best])
             sides[filled] = best
             filled += 1
         return
@@ -119,20 +130,17 @@ def _draw(
         state = _mix(state)
         place = np.int64(state % np.uint64(total))
         for row in range(n_rows):
-            size = stops[row] - starts[row]
-            if place < size:
-                index = starts[row] + place
-                nodes[filled] = int32_array(graph.addresses[row, PAIR_NBR], stops[row])[index]
+            if place < left[row]:
+                nodes[filled] = neighbour(graph, row, visible_pairs(graph, row, node, horizon), place)
                 sides[filled] = row
                 filled += 1
                 break
-            place -= size
+            place -= left[row]
 
 
 @njit(cache=True, nogil=True)
 def _describe(
     graph: Graph,
-    kinds: Any,
     node: int,
     side: int,
     horizon: int,
@@ -152,21 +160,20 @@ def _describe(
     x[width + 1] = np.log2(1.0 + users_of(graph, node, horizon, extras, first, last)) / 4.0
     if node < 0:
         return
-    account = graph.node_account[node]
-    x[width + 2 + kinds[node] % _KIND_SLOTS] = 1.0
+    account = account_at(graph, node)
+    x[width + 2 + kind_at(graph, node) % _KIND_SLOTS] = 1.0
     if account >= 0:
         if len(profiles) > 0:
             for index in range(width):
                 x[index] = profiles[account, index]
         else:
-            attributes = graph.attributes[account]
+            attributes = attributes_of(graph, account)
             write_profile(graph, node, attributes, horizon, extras, first, last, False, x[:width])
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def _sample(
     graph: Graph,
-    kinds: Any,
     asked: Asked,
     extras: Extras,
     profiles: Any,
@@ -185,7 +192,7 @@ def _sample(
         horizon = asked.horizon[q]
         first = extras.ptr[q]
         last = extras.ptr[q + 1]
-        node: Any = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+        node: Any = node_of(graph, account)
         width = seed_x.shape[1] - 2 - _KIND_SLOTS
         for index in range(seed_x.shape[1]):
             seed_x[q, index] = 0.0
@@ -203,9 +210,7 @@ def _sample(
         )  # fmt: skip
         for one in range(fanout1):
             side = hop1_side[base + one]
-            _describe(
-                graph, kinds, nodes1[one], side, horizon, profiles, extras, first, last, hop1_x[base + one]
-            )
+            _describe(graph, nodes1[one], side, horizon, profiles, extras, first, last, hop1_x[base + one])
             deep = (base + one) * fanout2
             if side < 0:
                 for two in range(fanout2):
@@ -221,7 +226,6 @@ def _sample(
             for two in range(fanout2):
                 _describe(
                     graph,
-                    kinds,
                     nodes2[two],
                     hop2_side[deep + two],
                     horizon,
@@ -245,20 +249,20 @@ def input_width(profile_width: int) -> int:
     return profile_width + 2 + _KIND_SLOTS
 
 
-def n_message_types(snapshot: Snapshot) -> int:
+def n_message_types(source: Source) -> int:
     """Number of ways along which messages travel: each side there and back.
 
     Args:
-        snapshot: Gives the relations.
+        source: Gives the relations.
 
     Returns:
         ``2 S``.
     """
-    return 2 * len(view_of(snapshot).sides)
+    return 2 * len(view_of(source).sides)
 
 
 def sample(
-    snapshot: Snapshot,
+    source: Source,
     queries: Queries,
     profile_width: int,
     *,
@@ -270,7 +274,7 @@ def sample(
     """Sample two hops around accounts, each as of its own horizon.
 
     Args:
-        snapshot: The snapshot.
+        source: The graph.
         queries: ``B`` questions; only entries below each one's horizon are drawn, at both hops.
         profile_width: Width of `features.profiles`.
         fanouts: Neighbours at the first and at the second hop.
@@ -291,10 +295,9 @@ def sample(
         hop2_side=np.empty(size * one * two, np.int16),
     )
     _sample(
-        graph_of(snapshot),
-        np.ascontiguousarray(snapshot.node_kind),
+        graph_of(source),
         asked_of(queries),
-        extras_of(snapshot, queries),
+        extras_of(source, queries),
         np.empty((0, profile_width), np.float32) if profiles is None else profiles,
         one,
         two,

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features import Contact, contact, moment_ms
+from features import Contact, KnownBad, LiveGraph, contact, extras_of, known_bad_of, moment_ms
 from gnn.bundle import BundleError, percentile_of
 from gnn.inputs import input_specs, inputs
 from gnn.label_free import label_free_margin
 from gnn.sage import SageInputs, run_sage
-from gnn.targets import known_bad_span
 from gnn.trees import margins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features import Queries
+    from features import Queries, Source
+    from features.visibility import Extras
     from gnn.bundle import Bundle
     from graph_etl import Snapshot
 
@@ -45,31 +45,40 @@ class ScoreResult:
 
 
 class Scorer:
-    """Scores questions about one snapshot with one bundle.
+    """Scores questions about one graph with one bundle.
 
     Args:
-        snapshot: The snapshot.
+        source: The snapshot, or the live graph over it.
         bundle: A bundle with the same feature schema.
 
     Raises:
         BundleError: If the schemas differ.
     """
 
-    def __init__(self, snapshot: Snapshot, bundle: Bundle) -> None:
-        self.snapshot = snapshot
+    def __init__(self, source: Source, bundle: Bundle) -> None:
+        self.source = source
         self.bundle = bundle
-        self.specs = input_specs(snapshot, with_contact=True)
-        expected = [spec.name for spec in input_specs(snapshot, with_contact=False)]
+        self.specs = input_specs(source, with_contact=True)
+        expected = [spec.name for spec in input_specs(source, with_contact=False)]
         if bundle.manifest["features"] != expected:
             message = (
-                f"{bundle.path}: made for another feature schema than snapshot {snapshot.id}; "
+                f"{bundle.path}: made for another feature schema than snapshot {source.id}; "
                 "run `ringwatch train`"
             )
             raise BundleError(message)
-        self._timed = known_bad_span(snapshot, untimed=False)
-        self.known_bad = known_bad_span(snapshot, untimed=True)
+        if isinstance(source, LiveGraph):
+            # Its own tables: verdicts that come in count at once.
+            self._timed, self.known_bad = source.known_bad_timed, source.known_bad
+        else:
+            self._timed = known_bad_of(source, untimed=False)
+            self.known_bad = known_bad_of(source, untimed=True)
         self._quantiles = {moment: bundle.quantiles(moment) for moment in bundle.moments}
         self._ages = {moment: moment_ms(moment) for moment in bundle.moments}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot, or the one below the live graph."""
+        return self.source.snapshot if isinstance(self.source, LiveGraph) else self.source
 
     def moment_for(self, age_ms: int) -> str:
         """The head for an account of an age.
@@ -102,16 +111,17 @@ class Scorer:
             message = f"{self.bundle.path}: no head for the moment '{name}'; there are: {known}"
             raise BundleError(message)
         head = self.bundle.heads[name]
-        columns = inputs(self.snapshot, queries)
+        extras = extras_of(self.source, queries)
+        columns = inputs(self.source, queries, extras)
         if head.contact:
-            columns = np.hstack([columns, contact(self.snapshot, queries, *self._timed).features])
+            columns = np.hstack([columns, self._contact(queries, self._timed, extras).features])
         if head.booster is None:
-            margin = label_free_margin(self.snapshot, columns)
+            margin = label_free_margin(self.specs, columns)
         else:
             odds = None
             sage = self.bundle.sage
             if head.blend.weight > 0.0 and sage is not None:
-                odds, _ = run_sage(sage, SageInputs.of(self.snapshot, queries), queries)
+                odds, _ = run_sage(sage, SageInputs.of(self.source, queries), queries)
             margin = head.blend(margins(head.booster, columns), odds)
         score = head.calibration(margin)
         return ScoreResult(
@@ -120,5 +130,8 @@ class Scorer:
             margin=margin,
             features=columns,
             moment=name,
-            contact=contact(self.snapshot, queries, *self.known_bad),
+            contact=self._contact(queries, self.known_bad, extras),
         )
+
+    def _contact(self, queries: Queries, known_bad: KnownBad, extras: Extras) -> Contact:
+        return contact(self.source, queries, known_bad.since, known_bad.until, extras)

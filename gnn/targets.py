@@ -94,29 +94,3 @@ def group_weights(snapshot: Snapshot, label: NDArray[np.int8]) -> NDArray[np.flo
         np.minimum.at(weight, account, np.minimum(1.0, RING_CAP / sized["size"].to_numpy()))
     weight[label != 1] = 1.0
     return weight
-
-
-def known_bad_span(snapshot: Snapshot, *, untimed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """From and until which position each account is known to be bad.
-
-    Args:
-        snapshot: The snapshot.
-        untimed: Whether verdicts without a time count, as known from the start. They may for reasons and
-            policies of today; never as an input of a model, since nobody knows when they became known.
-
-    Returns:
-        ``int64[A]`` twice: an account is known bad at horizon ``h`` where ``since < h <= until``.
-    """
-    never = np.iinfo(np.int64).max
-    since = np.full(snapshot.n_accounts, never, dtype=np.int64)
-    until = np.full(snapshot.n_accounts, never, dtype=np.int64)
-    known_ms = np.asarray(snapshot.event_known_ms)
-    for account, label, when in snapshot.verdicts.select("account", "label", "known_ms").iter_rows():
-        if when is None and not untimed:
-            continue
-        position = -1 if when is None else int(np.searchsorted(known_ms, when, side="left"))
-        if label == 1 and (since[account] == never or until[account] != never):
-            since[account], until[account] = position, never
-        elif label == 0 and since[account] != never:
-            until[account] = position
-    return since, until

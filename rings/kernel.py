@@ -14,8 +14,31 @@ import numpy as np
 from numba import njit
 
 from features.profile import attribute_slots, similarity, write_profile
-from features.view import PAIR_NBR, PAIR_POS, int32_array, int64_array
-from features.visibility import NO_TIME, Asked, Extras, Graph, age_rank_of, users_of, visible, visible_pairs
+from features.visibility import (
+    NO_TIME,
+    Asked,
+    Extras,
+    Graph,
+    account_at,
+    after_itself,
+    age_place_of,
+    attributes_of,
+    first_pos_of,
+    first_seen_of,
+    is_cut,
+    is_hub,
+    kind_at,
+    neighbour,
+    node_of,
+    older,
+    pairs_below,
+    position,
+    size_of,
+    time_at,
+    users_of,
+    visible_pairs,
+    younger,
+)
 
 SHARED: Final = 1
 DIRECT: Final = 2
@@ -46,7 +69,6 @@ class Strengths(NamedTuple):
         synchrony: Greatest weight of a link from synchrony alone.
         synchrony_ms: Time in which synchrony falls to 1/e.
         least: Links below this weight are dropped.
-        node_kind: ``int16[N]``, the kind of each node.
         kind: ``float64[K]``, how much sharing a node of each kind counts.
     """
 
@@ -59,7 +81,6 @@ class Strengths(NamedTuple):
     synchrony: float
     synchrony_ms: float
     least: float
-    node_kind: Any
     kind: Any
 
 
@@ -132,8 +153,8 @@ def _profile_of(
         return
     write_profile(
         graph,
-        np.int64(graph.account_node[account]),
-        graph.attributes[account],
+        node_of(graph, account),
+        attributes_of(graph, account),
         horizon,
         extras,
         own[0],
@@ -151,24 +172,21 @@ def _touched(
     count = 0
     for index in range(own[0], own[1]):
         at = np.int64(extras.node[index])
-        if not extras.touch[index] or at < 0 or graph.hub_since[at] < horizon or count >= NODES:
+        if not extras.touch[index] or at < 0 or is_hub(graph, at, horizon) or count >= NODES:
             continue
         nodes[count] = at
         arrived[count] = horizon
         users[count] = users_of(graph, at, horizon, extras, own[0], own[1])
         count += 1
     row = 2 * graph.n_sides + 1
-    start, stop = visible_pairs(graph, row, node, horizon)
-    if start == stop:
-        return count
-    neighbours = int32_array(graph.addresses[row, PAIR_NBR], stop)
-    positions = int64_array(graph.addresses[row, PAIR_POS], stop)
-    for index in range(stop - 1, max(start, stop - NODES) - 1, -1):
-        at = np.int64(neighbours[index])
-        if graph.hub_since[at] < horizon or count >= NODES:
+    span = visible_pairs(graph, row, node, horizon)
+    n_known = size_of(span)
+    for index in range(n_known - 1, max(0, n_known - NODES) - 1, -1):
+        at = neighbour(graph, row, span, index)
+        if is_hub(graph, at, horizon) or count >= NODES:
             continue
         nodes[count] = at
-        arrived[count] = positions[index]
+        arrived[count] = position(graph, row, span, index)
         users[count] = users_of(graph, at, horizon, extras, own[0], own[1])
         count += 1
     return count
@@ -193,31 +211,30 @@ def _users_around(
     time, the first appearances of the accounts are compared.
     """
     row = 2 * graph.n_sides
-    start, stop = visible_pairs(graph, row, node, horizon)
-    if start == stop:
+    span = visible_pairs(graph, row, node, horizon)
+    n_members = size_of(span)
+    if n_members == 0:
         return 0
-    members = int32_array(graph.addresses[row, PAIR_NBR], stop)
-    positions = int64_array(graph.addresses[row, PAIR_POS], stop)
-    low = start
-    high = stop
-    if stop - start > USERS_READ:
-        place = visible(positions, start, stop, arrived)
-        low = max(start, place - USERS_READ // 2)
-        high = min(stop, low + USERS_READ)
-        low = max(start, high - USERS_READ)
+    low = 0
+    high = n_members
+    if n_members > USERS_READ:
+        place = pairs_below(graph, row, span, arrived)
+        low = max(0, place - USERS_READ // 2)
+        high = min(n_members, low + USERS_READ)
+        low = max(0, high - USERS_READ)
     count = 0
     closes = np.empty(high - low, np.float64)
     read = np.empty(high - low, np.int32)
     for index in range(low, high):
-        other = graph.node_account[members[index]]
+        other = account_at(graph, neighbour(graph, row, span, index))
         if other < 0 or other == account:
             continue
         read[count] = other
-        gap_ms = gap_between(arrived_ms, graph.time_ms[positions[index]])
+        gap_ms = gap_between(arrived_ms, time_at(graph, position(graph, row, span, index)))
         if gap_ms >= 0:
             closes[count] = closeness(gap_ms, strengths.met_ms, strengths.met_apart)
         else:
-            gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
+            gap_ms = gap_between(first_seen_ms, first_seen_of(graph, other))
             closes[count] = closeness(gap_ms, strengths.seen_ms, strengths.seen_apart)
         count += 1
     if count <= USERS_LINKED:
@@ -238,19 +255,21 @@ def _beside(graph: Graph, account: int, first_seen_ms: int, horizon: int, out: A
     """Accounts that appeared just before and just after, as far as they are visible."""
     if first_seen_ms == NO_TIME:
         return 0
-    n_accounts = len(graph.by_age)
-    rank = age_rank_of(graph, account, first_seen_ms)
+    before, new_before = age_place_of(graph, account, first_seen_ms)
+    after, new_after = after_itself(graph, account, before, new_before)
     count = 0
     for direction in range(2):
         found = 0
-        for step in range(8 * BESIDE):
-            place = rank - 1 - step if direction == 0 else rank + step + (1 if account >= 0 else 0)
-            if found >= BESIDE or place < 0 or place >= n_accounts:
+        for _ in range(8 * BESIDE):
+            if found >= BESIDE:
                 break
-            other = graph.by_age[place]
-            if graph.first_seen_ms[other] == NO_TIME:
+            if direction == 0:
+                other, before, new_before = older(graph, before, new_before)
+            else:
+                other, after, new_after = younger(graph, after, new_after)
+            if other < 0 or first_seen_of(graph, other) == NO_TIME:
                 break
-            if graph.first_pos[other] >= horizon or graph.hub_since[graph.account_node[other]] < horizon:
+            if first_pos_of(graph, other) >= horizon or is_hub(graph, node_of(graph, other), horizon):
                 continue
             out[count] = other
             count += 1
@@ -280,8 +299,8 @@ def partners_of(
     horizon = asked.horizon[q]
     first_seen_ms = asked.first_seen_ms[q]
     own = (extras.ptr[q], extras.ptr[q + 1])
-    node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
-    if node >= 0 and graph.hub_since[node] < horizon:
+    node = node_of(graph, account)
+    if node >= 0 and is_hub(graph, node, horizon):
         return 0
     nodes = np.empty(NODES, np.int64)
     arrived = np.empty(NODES, np.int64)
@@ -296,10 +315,10 @@ def partners_of(
     # Direct interactions.
     dealt = 0
     for index in range(n_nodes):
-        if graph.node_account[nodes[index]] >= 0:
+        if account_at(graph, nodes[index]) >= 0:
             dealt += 1
     for index in range(n_nodes):
-        other = graph.node_account[nodes[index]]
+        other = account_at(graph, nodes[index])
         if other < 0 or other == account or n_raw >= ENTRIES:
             continue
         raw[n_raw] = other
@@ -317,7 +336,7 @@ def partners_of(
             continue
         if n_raw + USERS_LINKED > ENTRIES - 2 * BESIDE:
             break
-        arrived_ms = graph.time_ms[arrived[index]] if arrived[index] < horizon else asked.time_ms[q]
+        arrived_ms = time_at(graph, arrived[index]) if arrived[index] < horizon else asked.time_ms[q]
         n_users = _users_around(
             graph,
             nodes[index],
@@ -330,7 +349,7 @@ def partners_of(
             around,
             close,
         )
-        rare = rarity(users[index]) * strengths.kind[strengths.node_kind[nodes[index]]]
+        rare = rarity(users[index]) * strengths.kind[kind_at(graph, nodes[index])]
         for which in range(n_users):
             raw[n_raw] = around[which]
             strength[n_raw] = rare * close[which]
@@ -347,6 +366,7 @@ def partners_of(
         source[n_raw] = SYNCHRONY
         n_raw += 1
     n_found = _merge(raw, strength, via, crowd, source, n_raw, found)
+    n_found = _without_cut(graph, account, horizon, asked.time_ms[q], n_found, found)
     n_found = _strongest(strengths, n_found, found)
     return int(_weigh(graph, profiles, strengths, asked, extras, q, n_found, found))
 
@@ -403,6 +423,21 @@ def _copy(found: Partners, source: int, target: int) -> None:
 
 
 @compiled
+def _without_cut(
+    graph: Graph, account: int, horizon: int, time_ms: int, n_found: int, found: Partners
+) -> int:
+    """Drop partners that a person called not linked."""
+    if len(graph.cut_key) == 0:
+        return n_found
+    kept = 0
+    for index in range(n_found):
+        if not is_cut(graph, account, np.int64(found.account[index]), horizon, time_ms):
+            _copy(found, index, kept)
+            kept += 1
+    return kept
+
+
+@compiled
 def _strongest(strengths: Strengths, n_found: int, found: Partners) -> int:
     """Drop partners that no likeness could lift over the least weight, and all but the firmest `COMPARED`."""
     firm = np.empty(n_found, np.float64)
@@ -439,7 +474,7 @@ def _weigh(
     first_seen_ms = asked.first_seen_ms[q]
     own = (extras.ptr[q], extras.ptr[q + 1])
     account = np.int64(asked.account[q])
-    node = np.int64(graph.account_node[account]) if account >= 0 else np.int64(-1)
+    node = node_of(graph, account)
     width = attribute_slots(graph.is_category) + 2 * graph.n_sides
     mine = np.empty(width, np.float32)
     theirs = np.empty(width, np.float32)
@@ -460,7 +495,7 @@ def _weigh(
     kept = 0
     for index in range(n_found):
         other = np.int64(found.account[index])
-        gap_ms = gap_between(first_seen_ms, graph.first_seen_ms[other])
+        gap_ms = gap_between(first_seen_ms, first_seen_of(graph, other))
         alike = found.alike[index]
         weight = _tie(found, index) * alike**strengths.alike_power
         beside = 0.0

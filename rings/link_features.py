@@ -13,8 +13,8 @@ from rings.rows import FEATURE_WIDTH, feature_rows, over_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from features import Queries
-    from graph_etl import Snapshot
+    from features import Queries, Source
+    from features.visibility import Extras
 
 _NAMES: Final = (
     ("count", "accounts linked to it, log"),
@@ -53,14 +53,18 @@ _MANY = 64
 
 
 def link_features(
-    snapshot: Snapshot, queries: Queries, config: LinkConfig | None = None
+    source: Source,
+    queries: Queries,
+    config: LinkConfig | None = None,
+    extras: Extras | None = None,
 ) -> NDArray[np.float32]:
     """Compute the link features of questions.
 
     Args:
-        snapshot: The snapshot.
+        source: The graph.
         queries: ``Q`` questions; those about unseen accounts bring their edges.
         config: How links are weighed.
+        extras: What `features.extras_of` gives for the questions, where it is known already.
 
     Returns:
         ``float32[Q, len(LINK_FEATURES)]``: only what is visible at each question's horizon goes in, no
@@ -69,18 +73,18 @@ def link_features(
     out = np.empty((len(queries), FEATURE_WIDTH), np.float32)
     if len(queries) == 0:
         return out
-    strengths = (config or LinkConfig()).strengths(snapshot)
-    asked, extras = asked_of(queries), extras_of(snapshot, queries)
+    strengths = (config or LinkConfig()).strengths(source)
+    asked, brought = asked_of(queries), extras_of(source, queries) if extras is None else extras
     # Where all questions share one horizon and bring no edges, neighbours' profiles are computed once.
     shared = not len(queries.ext_node) and bool((queries.horizon == queries.horizon[0]).all())
     if shared and len(queries) >= _MANY:
-        table = profiles(snapshot, None, int(queries.horizon[0]))
+        table = profiles(source, None, int(queries.horizon[0]))
     else:
         table = np.empty((0, 0), np.float32)
-    graph = graph_of(snapshot)
+    graph = graph_of(source)
 
     def rows(first: int, last: int) -> None:
-        feature_rows(graph, table, strengths, asked, extras, first, last, out)
+        feature_rows(graph, table, strengths, asked, brought, first, last, out)
 
     over_threads(rows, len(queries))
     return out

@@ -15,6 +15,7 @@ from rings.rows import link_rows, over_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from features import Source
     from features.visibility import Graph
     from graph_etl import Snapshot
 
@@ -61,16 +62,16 @@ class LinkConfig(BaseModel):
     derived: float = Field(default=0.3, ge=0, le=1)
     most_links: int = Field(default=64, ge=1)
 
-    def strengths(self, snapshot: Snapshot) -> Strengths:
+    def strengths(self, source: Source) -> Strengths:
         """The same as the compiled code takes it.
 
         Args:
-            snapshot: Tells the kinds of nodes.
+            source: Tells the kinds of nodes.
 
         Returns:
             The constants, times in milliseconds.
         """
-        derived = derived_kinds(snapshot)
+        derived = derived_kinds(source)
         return Strengths(
             self.seen_hours * _HOUR_MS,
             self.seen_apart,
@@ -81,22 +82,21 @@ class LinkConfig(BaseModel):
             self.synchrony,
             self.synchrony_hours * _HOUR_MS,
             self.least_weight,
-            np.asarray(snapshot.node_kind, np.int16),
-            np.array([self.derived if kind in derived else 1.0 for kind in range(len(snapshot.kinds))]),
+            np.array([self.derived if kind in derived else 1.0 for kind in range(len(source.kinds))]),
         )
 
 
-def derived_kinds(snapshot: Snapshot) -> frozenset[int]:
+def derived_kinds(source: Source) -> frozenset[int]:
     """Kinds that are used like identifiers and are none: what is derived from one, so that it repeats it.
 
     Args:
-        snapshot: The snapshot.
+        source: The graph.
 
     Returns:
         Ordinals of kinds.
     """
-    used = {kind for relation in snapshot.relations if relation.used for kind in relation.to_kinds}
-    return frozenset(kind for kind in used if not snapshot.kinds[kind].identifier)
+    used = {kind for relation in source.relations if relation.used for kind in relation.to_kinds}
+    return frozenset(kind for kind in used if not source.kinds[kind].identifier)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ import numpy as np
 from numba import njit
 
 from features import graph_of
-from features.view import PAIR_NBR, int32_array
-from features.visibility import Graph, visible_pairs
+from features.visibility import Graph, neighbour, size_of, visible_pairs
 from rings.links import derived_kinds
 
 if TYPE_CHECKING:
@@ -59,14 +58,12 @@ def _search(
             node = np.int64(queue[at])
             for way in range(2):
                 row = 2 * graph.n_sides + way
-                start, stop = visible_pairs(graph, row, node, horizon)
-                if start == stop:
+                span = visible_pairs(graph, row, node, horizon)
+                n_near = size_of(span)
+                if graph.node_account[node] < 0 and n_near > _READ:
                     continue
-                if graph.node_account[node] < 0 and stop - start > _READ:
-                    continue
-                neighbours = int32_array(graph.addresses[row, PAIR_NBR], stop)
-                for index in range(stop - 1, max(start, stop - _READ) - 1, -1):
-                    other = neighbours[index]
+                for index in range(n_near - 1, max(0, n_near - _READ) - 1, -1):
+                    other = neighbour(graph, row, span, index)
                     if mark[other] == ring or n_queue >= _VISITED or not passable[other]:
                         continue
                     if graph.hub_since[other] < horizon:

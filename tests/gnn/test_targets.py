@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gnn.targets import known_bad_span, targets
+from features import known_bad_of
+from gnn.targets import targets
 from graph_etl import Snapshot
 from tests.building import PLATFORM_SPEC, build_from_text, csv_text, platform_files
 
@@ -45,7 +46,8 @@ def test_known_bad_begins_and_ends_with_verdicts(tmp_path: Path) -> None:
     ]
     files["verdicts.csv"] = csv_text("account,verdict,known_at,reason", rows)
     snapshot = build_from_text(tmp_path, PLATFORM_SPEC, files).snapshot
-    since, until = known_bad_span(snapshot, untimed=False)
+    known_bad = known_bad_of(snapshot, untimed=False)
+    since, until = known_bad.since, known_bad.until
     account = snapshot.account_index("h000")
     assert since[account] + 1 == snapshot.horizon_at(at_ms("2025-03-10") - 1) + 1
     assert until[account] == snapshot.horizon_at(at_ms("2025-03-20") - 1)
@@ -55,9 +57,9 @@ def test_known_bad_begins_and_ends_with_verdicts(tmp_path: Path) -> None:
 
 def test_verdicts_without_a_time_are_never_inputs(untimed_snapshot: Snapshot) -> None:
     assert (untimed_snapshot.labels() == 1).any()
-    since, _ = known_bad_span(untimed_snapshot, untimed=False)
+    since = known_bad_of(untimed_snapshot, untimed=False).since
     assert (since == np.iinfo(np.int64).max).all()
-    today, _ = known_bad_span(untimed_snapshot, untimed=True)
+    today = known_bad_of(untimed_snapshot, untimed=True).since
     np.testing.assert_array_equal(today < 0, untimed_snapshot.labels() == 1)
 
 

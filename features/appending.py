@@ -1,0 +1,224 @@
+"""The compiled writer of the live part of a graph: lists that grow, one entry at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from features.visibility import (
+    EVENTS,
+    N_ENTRIES,
+    N_LISTS,
+    PAIRS,
+    Graph,
+    account_at,
+    compiled,
+    knows,
+    list_key,
+    slot_of,
+)
+
+# Entries that a list gets room for when it is made; most identifiers are used once or twice.
+_FIRST_ROOM: Final = 2
+_STEPS: Final = 8
+
+
+class Store(NamedTuple):
+    """The live arrays of `features.visibility.Graph` that hold lists, writable, and the room of each list."""
+
+    size: Any
+    touched: Any
+    keys: Any
+    places: Any
+    at: Any
+    length: Any
+    room: Any
+    nbr: Any
+    pos: Any
+    value: Any
+
+
+class Edges(NamedTuple):
+    """The edges of one event.
+
+    Attributes:
+        row: ``int32[n]``, row of the addresses in which the source's counterparts stand.
+        src: ``int64[n]`` nodes.
+        dst: ``int64[n]`` nodes.
+        value: ``float64[n]``.
+        directed: ``bool[n]``.
+    """
+
+    row: Any
+    src: Any
+    dst: Any
+    value: Any
+    directed: Any
+
+
+@compiled
+def new_between(graph: Graph, edges: Edges, horizon: int, pair: Any, forth: Any, back: Any) -> None:
+    """What is new about each edge of an event, those before it in the event included.
+
+    Args:
+        graph: The graph before the event.
+        edges: ``n`` edges.
+        horizon: The event's position.
+        pair: ``bool[n]``, set where the two ends meet for the first time through this relation.
+        forth: ``bool[n]``, set where the source, an account, touches the target for the first time.
+        back: ``bool[n]``, set where the target, an account, touches the source for the first time.
+    """
+    touches = 2 * graph.n_sides + 1
+    for index in range(len(edges.src)):
+        src = np.int64(edges.src[index])
+        dst = np.int64(edges.dst[index])
+        row = np.int64(edges.row[index])
+        met = False
+        has_touched = False
+        was_touched = False
+        for earlier in range(index):
+            same = edges.src[earlier] == src and edges.dst[earlier] == dst
+            turned = edges.src[earlier] == dst and edges.dst[earlier] == src
+            met |= edges.row[earlier] == row and (same or (turned and not edges.directed[index]))
+            has_touched |= same or turned
+            was_touched |= same or turned
+        pair[index] = not met and not knows(graph, row, graph.n_sides + row, src, dst, horizon)
+        forth[index] = (
+            account_at(graph, src) >= 0
+            and not has_touched
+            and not knows(graph, touches, touches - 1, src, dst, horizon)
+        )
+        back[index] = (
+            account_at(graph, dst) >= 0
+            and src != dst
+            and not was_touched
+            and not knows(graph, touches, touches - 1, dst, src, horizon)
+        )
+
+
+@compiled
+def append_edges(
+    graph: Graph,
+    store: Store,
+    edges: Edges,
+    place: int,
+    pair: Any,
+    forth: Any,
+    back: Any,
+    first_step: int,
+) -> int:
+    """Append the edges of one event.
+
+    Args:
+        graph: The graph; its live part is what `store` holds.
+        store: Where to.
+        edges: ``n`` edges.
+        place: The event's position.
+        pair: As `new_between` set it.
+        forth: Likewise.
+        back: Likewise.
+        first_step: 0, or where an earlier call stopped for want of room.
+
+    Returns:
+        The step at which room ran out, -1 when all is done.
+    """
+    by_node = 2 * graph.n_sides
+    by_account = by_node + 1
+    for step in range(first_step, _STEPS * len(edges.src)):
+        index = step // _STEPS
+        which = step % _STEPS
+        src = np.int64(edges.src[index])
+        dst = np.int64(edges.dst[index])
+        row = np.int64(edges.row[index])
+        value = edges.value[index]
+        # An undirected loop stands once, as in the snapshot.
+        both = edges.directed[index] or src != dst
+        done = True
+        if which == 0:
+            done = _append(store, graph.n_tables, src, graph.tables[row], EVENTS, dst, place, value)
+        elif which == 1 and both:
+            back_row = graph.tables[graph.n_sides + row]
+            done = _append(store, graph.n_tables, dst, back_row, EVENTS, src, place, value)
+        elif which == 2 and pair[index]:
+            done = _append(store, graph.n_tables, src, graph.tables[row], PAIRS, dst, place, value)
+        elif which == 3 and pair[index] and both:
+            back_row = graph.tables[graph.n_sides + row]
+            done = _append(store, graph.n_tables, dst, back_row, PAIRS, src, place, value)
+        elif which == 4 and forth[index]:
+            done = _append(store, graph.n_tables, src, graph.tables[by_account], PAIRS, dst, place, 1.0)
+        elif which == 5 and forth[index]:
+            done = _append(store, graph.n_tables, dst, graph.tables[by_node], PAIRS, src, place, 1.0)
+        elif which == 6 and back[index]:
+            done = _append(store, graph.n_tables, dst, graph.tables[by_account], PAIRS, src, place, 1.0)
+        elif which == 7 and back[index]:
+            done = _append(store, graph.n_tables, src, graph.tables[by_node], PAIRS, dst, place, 1.0)
+        if not done:
+            return step
+    return -1
+
+
+@compiled
+def _append(
+    store: Store, n_tables: int, node: int, table: int, which: int, nbr: int, place: int, value: float
+) -> bool:
+    """Append one entry to a list; False, with nothing done, where there is no room for it."""
+    key = list_key(n_tables, node, table, which)
+    slot = slot_of(store.keys, key)
+    made = store.keys[slot] != 0
+    entries = store.size[N_ENTRIES]
+    lists = store.size[N_LISTS]
+    if made:
+        number = np.int64(store.places[slot])
+        length = store.length[number]
+        room = store.room[number]
+        if length == room:
+            if entries + 2 * room > len(store.nbr):
+                return False
+            at = store.at[number]
+            for index in range(length):
+                store.nbr[entries + index] = store.nbr[at + index]
+                store.pos[entries + index] = store.pos[at + index]
+                store.value[entries + index] = store.value[at + index]
+            store.at[number] = entries
+            store.room[number] = 2 * room
+            store.size[N_ENTRIES] = entries + 2 * room
+    else:
+        if (
+            entries + _FIRST_ROOM > len(store.nbr)
+            or lists >= len(store.at)
+            or 2 * (lists + 1) > len(store.keys)
+        ):
+            return False
+        number = lists
+        store.keys[slot] = key
+        store.places[slot] = number
+        store.at[number] = entries
+        store.length[number] = 0
+        store.room[number] = _FIRST_ROOM
+        store.touched[node] = 1
+        store.size[N_LISTS] = lists + 1
+        store.size[N_ENTRIES] = entries + _FIRST_ROOM
+    end = store.at[number] + store.length[number]
+    store.nbr[end] = nbr
+    store.pos[end] = place
+    store.value[end] = value
+    store.length[number] += 1
+    return True
+
+
+@compiled
+def rehash(keys: Any, places: Any, new_keys: Any, new_places: Any) -> None:
+    """Enter all keys of a hash table into a larger one.
+
+    Args:
+        keys: ``int64[h]``.
+        places: ``int32[h]``.
+        new_keys: ``int64[H]`` of zeros, ``H`` a power of two above ``h``.
+        new_places: ``int32[H]``.
+    """
+    for index in range(len(keys)):
+        if keys[index] != 0:
+            slot = slot_of(new_keys, keys[index])
+            new_keys[slot] = keys[index]
+            new_places[slot] = places[index]
