@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
@@ -45,9 +46,10 @@ def build(
     append: bool = False,
     max_quarantine: float = 0.05,
     seed: int = 0,
+    publish: bool = True,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Build a snapshot and make it the workspace's current one.
+    """Build a snapshot and, unless told otherwise, make it the workspace's current one.
 
     Each file is read once into a staged part; parts that an earlier build finished, even one that was killed,
     are used as they are. The same files give the same content hash, in any number of builds and threads.
@@ -61,6 +63,7 @@ def build(
             missing.
         max_quarantine: Largest share of rows that may be left out, 0 to 1.
         seed: Deals the folds, where they are not given by the data.
+        publish: Whether the snapshot becomes the current one; else it waits for ``Workspace.publish``.
         progress: Told what is done: the step, how many of its units are done, how many there are.
 
     Returns:
@@ -103,8 +106,9 @@ def build(
         assembled.tables.manifest |= manifest
         with workspace.new_folder("snapshot", identity) as folder:
             write_snapshot(folder, assembled.tables)
-        workspace.set_current("snapshot", identity)
-        _prune(workspace.staging, parts)
+        if publish:
+            workspace.publish({"snapshot": identity})
+        _prune(workspace, {part.folder.name for part in parts})
         tell("writing the snapshot", 2, 2)
     return _report(plan, assembled, workspace, identity, (fresh_files, reused), time.perf_counter() - start)
 
@@ -174,9 +178,13 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(left)
 
 
-def _prune(staging: Path, parts: Sequence[Part]) -> None:
-    used = {part.folder.name for part in parts}
-    for folder in staging.iterdir():
+def _prune(workspace: Workspace, used: set[str]) -> None:
+    """Remove staged parts that neither this build nor a snapshot that can be appended to uses."""
+    for identity in workspace.in_use_or_before("snapshot"):
+        manifest = workspace.path_of("snapshot", identity) / "manifest.json"
+        if manifest.exists():
+            used |= {entry["part"] for entry in json.loads(manifest.read_text())["files"]}
+    for folder in workspace.staging.iterdir():
         if folder.is_dir() and folder.name not in used:
             # Renamed first: killed in the middle, this leaves nothing that looks like a whole part.
             shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")))

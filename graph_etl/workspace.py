@@ -215,6 +215,18 @@ class Workspace:
             self._switch({kind: identity}, rollback=kind)
             return identity
 
+    def in_use_or_before(self, kind: str) -> tuple[str, ...]:
+        """What is in use and what a rollback would go back to.
+
+        Args:
+            kind: ``snapshot``, ``bundle`` or ``rings``.
+
+        Returns:
+            Up to two ids.
+        """
+        found = (self.current()[kind], earlier(self.history(), kind))
+        return tuple(identity for identity in found if identity is not None)
+
     def history(self) -> list[Publication]:
         """What was in use when.
 

@@ -227,3 +227,16 @@ def test_verdicts_and_hubs_follow_the_nodes(appended: Built, whole: Built) -> No
         ]
         assert rows == [("bob", 1), ("ann", 1)]
     assert isinstance(appended.snapshot.hubs, pl.DataFrame)
+
+
+def test_an_unpublished_snapshot_leaves_what_is_in_use_alone(tmp_path: Path, first: Built) -> None:
+    other = write_data(tmp_path / "other", SPEC.replace("amount: coins", ""), DAY_2)
+    report = build(other, first.workspace, publish=False)
+    assert first.workspace.open_snapshot(report.snapshot_id).id == report.snapshot_id
+    assert first.workspace.current()["snapshot"] == first.report.snapshot_id
+    # What was read for the one in use is still there to append to.
+    grown = _built(tmp_path / "day2", DAY_2, first.workspace, append=True)
+    assert grown.report.files_reused == 3
+    assert first.workspace.rollback("snapshot") == first.report.snapshot_id
+    again = _built(tmp_path / "day2", DAY_2, first.workspace, append=True)
+    assert again.report.snapshot_id == grown.report.snapshot_id
