@@ -231,7 +231,7 @@ def test_verdicts_and_hubs_follow_the_nodes(appended: Built, whole: Built) -> No
 
 def test_an_unpublished_snapshot_leaves_what_is_in_use_alone(tmp_path: Path, first: Built) -> None:
     other = write_data(tmp_path / "other", SPEC.replace("amount: coins", ""), DAY_2)
-    report = build(other, first.workspace, publish=False)
+    report = build(other, first.workspace, publish=False, max_quarantine=1.0)
     assert first.workspace.open_snapshot(report.snapshot_id).id == report.snapshot_id
     assert first.workspace.current()["snapshot"] == first.report.snapshot_id
     # What was read for the one in use is still there to append to.
