@@ -15,9 +15,11 @@ from features.visibility import (
     Extras,
     Graph,
     account_at,
+    counterpart_at,
     is_cut,
     is_hub,
     kind_at,
+    n_fresh,
     neighbour,
     node_of,
     size_of,
@@ -115,15 +117,9 @@ def _contact(
         via[q] = -1
         bad[q] = -1
         span = visible_pairs(graph, row + 1, node, horizon)
-        n_known = size_of(span)
-        n_own = last - first
-        for step in range(min(n_known, _NODES) + n_own):
-            if step < n_own:
-                if not extras.touch[first + step]:
-                    continue
-                shared = np.int64(extras.node[first + step])
-            else:
-                shared = neighbour(graph, row + 1, span, n_known - 1 - step + n_own)
+        fresh = n_fresh(extras, first, last, -1)
+        for step in range(min(size_of(span) + fresh, _NODES)):
+            shared = counterpart_at(graph, row + 1, span, extras, first, last, -1, fresh, step)
             if shared < 0 or is_hub(graph, shared, horizon):
                 continue
             other = account_at(graph, shared)

@@ -27,11 +27,13 @@ from features.visibility import (
     age_place_of,
     attributes_of,
     compiled,
+    counterpart_at,
     event_value,
     events_below,
     first_pos_of,
     first_seen_of,
     is_hub,
+    n_fresh,
     neighbour,
     node_of,
     older,
@@ -106,8 +108,8 @@ def _write_side(
     for index in range(SIDE_WIDTH):
         out[index] = 0.0
     span = visible_pairs(graph, side, node, horizon)
-    n_known = size_of(span)
-    degree = n_known
+    fresh = n_fresh(extras, first, last, side)
+    degree = size_of(span) + fresh
     total = 0.0
     least = 1e9
     most = 0.0
@@ -123,16 +125,8 @@ def _write_side(
     if timed:
         for w in range(4):
             since[w] = position_at(graph, horizon, now_ms - windows[w])
-    n_own = last - first
-    for step in range(min(n_known, RECENT_PAIRS) + n_own):
-        if step < n_own:
-            index = first + step
-            if extras.side[index] != side or not extras.new[index]:
-                continue
-            counterpart = np.int64(extras.node[index])
-            degree += 1
-        else:
-            counterpart = neighbour(graph, side, span, n_known - 1 - (step - n_own))
+    for step in range(min(degree, RECENT_PAIRS)):
+        counterpart = counterpart_at(graph, side, span, extras, first, last, side, fresh, step)
         users = users_of(graph, counterpart, horizon, extras, first, last)
         value = np.log2(1.0 + users)
         total += value
@@ -150,9 +144,11 @@ def _write_side(
             began_ms = now_ms
             arrivals = visible_pairs(graph, row, counterpart, horizon)
             n_arrivals = size_of(arrivals)
+            if counterpart < 0:
+                arriving = np.int64(1)
             for own in range(first, last):
-                if extras.node[own] == counterpart and extras.side[own] == side and extras.new[own]:
-                    arriving += 1
+                if counterpart >= 0 and extras.node[own] == counterpart and extras.side[own] == side:
+                    arriving += extras.new[own]
             if n_arrivals > 0:
                 began_ms = time_at(graph, position(graph, row, arrivals, 0))
                 for w in range(4):
@@ -168,7 +164,10 @@ def _write_side(
     events = visible_events(graph, side, node, horizon)
     n_events = size_of(events)
     amount = 0.0
-    for index in range(max(0, n_events - RECENT_EVENTS), n_events):
+    n_own = 0
+    for index in range(first, last):
+        n_own += extras.side[index] == side
+    for index in range(max(0, n_events + n_own - RECENT_EVENTS), n_events):
         amount += event_value(graph, side, events, index)
     recent_hour = 0
     recent_day = 0
@@ -309,16 +308,9 @@ def _write_direct(
         if not graph.account_side[side]:
             continue
         span = visible_pairs(graph, side, node, horizon)
-        n_known = size_of(span)
-        n_own = last - first
-        for step in range(min(n_known, DIRECT_PER_SIDE) + n_own):
-            if step < n_own:
-                index = first + step
-                if extras.side[index] != side or not extras.new[index]:
-                    continue
-                counterpart = np.int64(extras.node[index])
-            else:
-                counterpart = neighbour(graph, side, span, n_known - 1 - (step - n_own))
+        fresh = n_fresh(extras, first, last, side)
+        for step in range(min(size_of(span) + fresh, DIRECT_PER_SIDE)):
+            counterpart = counterpart_at(graph, side, span, extras, first, last, side, fresh, step)
             if counterpart < 0:
                 continue
             j = account_at(graph, counterpart)
@@ -382,16 +374,9 @@ def _write_shared(
     joint = 0.0
     row = 2 * graph.n_sides
     span = visible_pairs(graph, row + 1, node, horizon)
-    n_known = size_of(span)
-    n_own = last - first
-    for step in range(min(n_known, NODES_SHARED) + n_own):
-        if step < n_own:
-            index = first + step
-            if not extras.touch[index]:
-                continue
-            shared = np.int64(extras.node[index])
-        else:
-            shared = neighbour(graph, row + 1, span, n_known - 1 - (step - n_own))
+    fresh = n_fresh(extras, first, last, -1)
+    for step in range(min(size_of(span) + fresh, NODES_SHARED)):
+        shared = counterpart_at(graph, row + 1, span, extras, first, last, -1, fresh, step)
         if shared < 0 or is_hub(graph, shared, horizon):
             continue
         users = users_of(graph, shared, horizon, extras, first, last)

@@ -14,7 +14,7 @@ import numpy as np
 
 from features.appending import Edges, Store, append_edges, new_between, rehash
 from features.opened import Opened, open_graph
-from features.queries import Queries, attribute_value
+from features.queries import Queries, attribute_value, ordered_uses
 from features.verdicts import KnownBad, known_bad_of
 from features.view import read_only
 from features.visibility import (
@@ -489,10 +489,9 @@ class LiveGraph:
                 self._bring_in(account, event, place)
         node = self.account_node(account)
         edges: list[tuple[int, int, float]] = []
-        for kind, key in sorted(event.identifiers, key=lambda one: (self._kinds.get(one[0], 0), one[1])):
-            relation = self.relation_numbers.get(f"used:{kind}")
-            if relation is not None:
-                edges.append((relation, self._node(kind, key), 1.0))
+        for relation, key in ordered_uses(self.relation_numbers, event.identifiers):
+            kind = self.relations[relation].name.removeprefix("used:")
+            edges.append((relation, self._node(kind, key), 1.0))
         for name, kind, key, value in event.interactions:
             relation = self.relation_numbers.get(name)
             if relation is None or kind not in self._kinds:

@@ -12,7 +12,8 @@ from features.visibility import (
     Graph,
     attributes_of,
     compiled,
-    neighbour,
+    counterpart_at,
+    n_fresh,
     node_of,
     size_of,
     users_of,
@@ -69,21 +70,13 @@ def write_profile(
             place += 1
     for side in range(graph.n_sides):
         span = visible_pairs(graph, side, node, horizon)
-        degree = size_of(span)
+        fresh = n_fresh(extras, first, last, side) if own else np.int64(0)
+        degree = size_of(span) + fresh
+        read = min(degree, PROFILE_PAIRS)
         total = 0.0
-        read = 0
-        for index in range(degree - 1, max(0, degree - PROFILE_PAIRS) - 1, -1):
-            counterpart = neighbour(graph, side, span, index)
+        for step in range(read):
+            counterpart = counterpart_at(graph, side, span, extras, first, last, side, fresh, step)
             total += np.log2(1.0 + users_of(graph, counterpart, horizon, extras, first, last))
-            read += 1
-        if own:
-            for index in range(first, last):
-                if extras.side[index] == side and extras.new[index]:
-                    degree += 1
-                    if read < PROFILE_PAIRS:
-                        users = users_of(graph, extras.node[index], horizon, extras, first, last)
-                        total += np.log2(1.0 + users)
-                        read += 1
         out[place] = np.log1p(degree + 0.0)
         out[place + 1] = total / read / 4.0 if read > 0 else -1.0
         place += 2

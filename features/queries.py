@@ -296,15 +296,30 @@ def _edges(
 ) -> list[tuple[int, int, float]]:
     """Relation, counterpart's node (-1 if nobody has seen it) and value of each own edge."""
     edges: list[tuple[int, int, float]] = []
-    for kind, key in identifiers:
-        relation = relations.get(f"used:{kind}")
-        if relation is not None:
-            edges.append((relation, _node(source, kind, key), 1.0))
+    for relation, key in ordered_uses(relations, identifiers):
+        kind = source.relations[relation].name.removeprefix("used:")
+        edges.append((relation, _node(source, kind, key), 1.0))
     for name, kind, key, amount in interactions:
         relation = relations.get(name)
         if relation is not None:
             edges.append((relation, _node(source, kind, key), float(amount)))
     return edges
+
+
+def ordered_uses(
+    relations: Mapping[str, int], identifiers: Sequence[tuple[str, str]]
+) -> list[tuple[int, str]]:
+    """Uses of one event in the order in which the snapshot keeps them: by kind, then by key.
+
+    Args:
+        relations: Number of each relation by its name.
+        identifiers: Kind and key.
+
+    Returns:
+        Relation and key of those that have a relation.
+    """
+    found = ((relations.get(f"used:{kind}", -1), key) for kind, key in identifiers)
+    return sorted(use for use in found if use[0] >= 0)
 
 
 def _node(source: Source, kind: str, key: str) -> int:

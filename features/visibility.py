@@ -324,6 +324,55 @@ def knows(graph: Graph, row: int, back: int, node: int, other: int, horizon: int
 
 
 @compiled
+def n_fresh(extras: Extras, first: int, last: int, side: int) -> Any:
+    """Counterparts that the question's own edges ``first:last`` add through a side; in any way if -1."""
+    count = np.int64(0)
+    for index in range(first, last):
+        if extras.touch[index] if side < 0 else (extras.new[index] and extras.side[index] == side):
+            count += 1
+    return count
+
+
+@compiled
+def counterpart_at(
+    graph: Graph,
+    row: int,
+    span: Span,
+    extras: Extras,
+    first: int,
+    last: int,
+    side: int,
+    fresh: int,
+    step: int,
+) -> Any:
+    """The counterpart that was met ``step`` before the last one: the question's own first, then the span's.
+
+    Args:
+        graph: The graph.
+        row: Row of the addresses that the span is of.
+        span: Counterparts that are visible.
+        extras: Own edges.
+        first: The question's first one.
+        last: Past its last one.
+        side: Their side; -1 for any.
+        fresh: What `n_fresh` counts.
+        step: Below ``fresh + size_of(span)``.
+
+    Returns:
+        Its node, -1 for one that nobody has seen.
+    """
+    if step >= fresh:
+        return neighbour(graph, row, span, size_of(span) - 1 - (step - fresh))
+    left = step
+    for index in range(last - 1, first - 1, -1):
+        if extras.touch[index] if side < 0 else (extras.new[index] and extras.side[index] == side):
+            if left == 0:
+                return np.int64(extras.node[index])
+            left -= 1
+    return np.int64(-1)
+
+
+@compiled
 def partners_through(
     graph: Graph, side: int, node: int, horizon: int, extras: Extras, first: int, last: int
 ) -> Any:

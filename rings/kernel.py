@@ -23,11 +23,13 @@ from features.visibility import (
     after_itself,
     age_place_of,
     attributes_of,
+    counterpart_at,
     first_pos_of,
     first_seen_of,
     is_cut,
     is_hub,
     kind_at,
+    n_fresh,
     neighbour,
     node_of,
     older,
@@ -170,23 +172,16 @@ def _touched(
 ) -> int:
     """The nodes that an account touches, most recent first, with their number of users; hubs left out."""
     count = 0
-    for index in range(own[0], own[1]):
-        at = np.int64(extras.node[index])
-        if not extras.touch[index] or at < 0 or is_hub(graph, at, horizon) or count >= NODES:
-            continue
-        nodes[count] = at
-        arrived[count] = horizon
-        users[count] = users_of(graph, at, horizon, extras, own[0], own[1])
-        count += 1
     row = 2 * graph.n_sides + 1
     span = visible_pairs(graph, row, node, horizon)
     n_known = size_of(span)
-    for index in range(n_known - 1, max(0, n_known - NODES) - 1, -1):
-        at = neighbour(graph, row, span, index)
-        if is_hub(graph, at, horizon) or count >= NODES:
+    fresh = n_fresh(extras, own[0], own[1], -1)
+    for step in range(min(n_known + fresh, NODES)):
+        at = counterpart_at(graph, row, span, extras, own[0], own[1], -1, fresh, step)
+        if at < 0 or is_hub(graph, at, horizon):
             continue
         nodes[count] = at
-        arrived[count] = position(graph, row, span, index)
+        arrived[count] = horizon if step < fresh else position(graph, row, span, n_known - 1 - (step - fresh))
         users[count] = users_of(graph, at, horizon, extras, own[0], own[1])
         count += 1
     return count
