@@ -493,14 +493,13 @@ class LiveGraph:
             kind = self.relations[relation].name.removeprefix("used:")
             edges.append((relation, self._node(kind, key), 1.0))
         for name, kind, key, value in event.interactions:
-            relation = self.relation_numbers.get(name)
-            if relation is None or kind not in self._kinds:
+            if name not in self.relation_numbers or kind not in self._kinds:
                 continue
             if self._kinds[kind] == _ACCOUNT and self.account_index(key) is None:
                 if not self._adds_unknown:
                     continue
                 self._new_account(key, event.time_ms, place)
-            edges.append((relation, self._node(kind, key), float(value)))
+            edges.append((self.relation_numbers[name], self._node(kind, key), float(value)))
         if edges:
             self._append(node, edges, place)
 

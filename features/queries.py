@@ -300,9 +300,8 @@ def _edges(
         kind = source.relations[relation].name.removeprefix("used:")
         edges.append((relation, _node(source, kind, key), 1.0))
     for name, kind, key, amount in interactions:
-        relation = relations.get(name)
-        if relation is not None:
-            edges.append((relation, _node(source, kind, key), float(amount)))
+        if name in relations:
+            edges.append((relations[name], _node(source, kind, key), float(amount)))
     return edges
 
 
