@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,6 +74,8 @@ def choose_blend(
     Returns:
         The blend; weight 0 where the gain is not worth a second model.
     """
+    from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
+
     spread = float(sage.std() / max(trees.std(), 1e-9))
     frame = Blend(0.0, float(sage.mean()), max(spread, 1e-9), float(trees.mean()))
     precision = [

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import lightgbm
 import numpy as np
 import polars as pl
-import torch
 
 from features import profiles
 from gnn.blend import Blend
 from gnn.calibration import Calibration
+from gnn.errors import BundleError as BundleError
 from gnn.inputs import input_specs
-from gnn.sage import GraphSage
+from gnn.sage_kernel import Sage
 from gnn.sampler import input_width, n_message_types
-from graph_etl.errors import RingwatchError
+from gnn.shapley import TreeShapley
+from gnn.tree_walk import Trees, read_trees
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,11 +32,7 @@ _FORMAT: Final = 1
 _QUANTILES: Final = 1001
 
 
-class BundleError(RingwatchError):
-    """A folder does not hold a bundle that this version can use."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
     """What scores one moment.
 
@@ -49,10 +45,15 @@ class Head:
     """
 
     moment: str
-    booster: lightgbm.Booster | None
+    booster: Trees | None
     blend: Blend
     calibration: Calibration
     contact: bool
+
+    @cached_property
+    def shapley(self) -> TreeShapley | None:
+        """What explains the trees, made once; None without trees."""
+        return None if self.booster is None else TreeShapley.of(self.booster)
 
 
 class Bundle:
@@ -108,34 +109,53 @@ class Bundle:
 
     @cached_property
     def heads(self) -> dict[str, Head]:
-        """The heads by moment."""
+        """The heads by moment, all that scoring and explaining needs of them in memory.
+
+        Raises:
+            BundleError: If trees are missing or cannot be read.
+        """
         found: dict[str, Head] = {}
         for moment, entry in self.manifest["heads"].items():
             booster = None
             if entry["trees"] is not None:
                 path = self.path / entry["trees"]
                 if not path.exists():
-                    message = f"{path}: missing from the bundle; run `ringwatch train` again"
-                    raise BundleError(message)
-                booster = lightgbm.Booster(model_file=str(path))
-            found[moment] = Head(
+                    raise BundleError(_missing(path))
+                booster = read_trees(path.read_text(), str(path))
+            head = Head(
                 moment,
                 booster,
                 Blend(**entry["blend"]),
                 Calibration(**entry["calibration"]),
                 entry["contact"],
             )
+            _ = head.shapley  # now, and not at the first request that asks why
+            found[moment] = head
         return found
 
     @cached_property
-    def sage(self) -> GraphSage | None:
-        """GraphSAGE, or None on a platform's first day."""
-        entry = self.manifest["graph_sage"]
-        if entry is None:
+    def sage(self) -> Sage | None:
+        """GraphSAGE, or None on a platform's first day.
+
+        Raises:
+            BundleError: If its weights are missing or cannot be read.
+        """
+        if self.manifest["graph_sage"] is None:
             return None
-        model = GraphSage(entry["width"], entry["types"])
-        model.load_state_dict(torch.load(self.path / "sage.pt", weights_only=True))
-        return model.eval()
+        path, older = self.path / "sage.npz", self.path / "sage.pt"
+        if older.exists() and not path.exists():
+            import torch  # bundles made before 0.2 keep PyTorch's own file
+
+            state = torch.load(older, weights_only=True)
+            return Sage.of({name: value.numpy() for name, value in state.items()})
+        try:
+            with np.load(path) as stored:
+                return Sage.of(dict(stored))
+        except FileNotFoundError:
+            raise BundleError(_missing(path)) from None
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile):
+            message = f"{path}: damaged, GraphSAGE's weights cannot be read; run `ringwatch train` again"
+            raise BundleError(message) from None
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -168,7 +188,7 @@ class BundleDraft:
     n_folds: int
     metrics: dict[str, Any] = field(default_factory=dict)
     baselines: dict[str, Any] = field(default_factory=dict)
-    sage: GraphSage | None = None
+    sage: Sage | None = None
     _heads: list[Head] = field(default_factory=list)
     _scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     _held_out: dict[str, NDArray[np.float64] | None] = field(default_factory=dict)
@@ -194,10 +214,7 @@ class BundleDraft:
         Returns:
             The bundle, opened.
         """
-        texts = {head.moment: head.booster.model_to_string() for head in self._heads if head.booster}
-        sage_bytes = io.BytesIO()
-        if self.sage is not None:
-            torch.save(self.sage.state_dict(), sage_bytes)
+        texts = {head.moment: head.booster.text for head in self._heads if head.booster}
         manifest = self._manifest(texts)
         version = "b" + self._digest(manifest, texts)[:10]
         manifest["version"] = version
@@ -209,7 +226,7 @@ class BundleDraft:
                 if head.moment in texts:
                     (folder / f"trees_{number}.txt").write_text(texts[head.moment])
             if self.sage is not None:
-                (folder / "sage.pt").write_bytes(sage_bytes.getvalue())
+                np.savez(folder / "sage.npz", **self.sage.state)  # type: ignore[arg-type]
             points = np.linspace(0.0, 1.0, _QUANTILES)
             np.savez(
                 folder / "quantiles.npz",
@@ -263,8 +280,8 @@ class BundleDraft:
         for moment in sorted(texts):
             digest.update(texts[moment].encode())
         if self.sage is not None:
-            for _, value in sorted(self.sage.state_dict().items()):
-                digest.update(value.numpy().tobytes())
+            for name in sorted(self.sage.state):
+                digest.update(self.sage.state[name].tobytes())
         return digest.hexdigest()
 
 
@@ -278,6 +295,8 @@ def percentile_of(quantiles: NDArray[np.float64], score: NDArray[np.float64]) ->
     Returns:
         ``float64[n]`` from 0 to 100.
     """
-    return (
-        np.searchsorted(quantiles, score, side="left") / (len(quantiles) - 1) * 100.0 if len(score) else score
-    )
+    return quantiles.searchsorted(score) / (len(quantiles) - 1) * 100.0 if len(score) else score
+
+
+def _missing(path: Path) -> str:
+    return f"{path}: missing from the bundle; run `ringwatch train` again"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +30,7 @@ class Calibration:
     def __call__(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of margins, ``float64[n]`` each."""
         probability: NDArray[np.float64] = expit(self.slope * margin + self.offset)
-        return np.clip(self.scale * probability, 0.0, 1.0)
+        return np.minimum(self.scale * probability, 1.0)
 
     def as_dict(self) -> dict[str, float]:
         """Plain numbers for a manifest."""
@@ -56,6 +55,8 @@ def fit_calibration(
     Returns:
         The calibration.
     """
+    from sklearn.linear_model import LogisticRegression  # here: scoring needs no scikit-learn
+
     weights = np.ones(len(margin)) if weight is None else weight
     model = LogisticRegression(C=1e6, max_iter=1000).fit(margin.reshape(-1, 1), label, sample_weight=weights)
     slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from features import FeatureSpec, view_of
+from features import FeatureSpec
 from gnn.catalogue import REASON_CATALOGUE
+from gnn.shared_nodes import SharedNode, account_id, kind_and_key, shared_nodes
 from gnn.trees import margins
 from graph_etl import NO_TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from features import Queries
     from gnn.scorer import Scorer, ScoreResult
 
-_NODES_SHOWN: Final = 5
-_ACCOUNTS_SHOWN: Final = 5
-_NODES_READ: Final = 256
 # Log odds; less than this changes no decision.
 _LEAST_WEIGHT: Final = 0.1
+_LABEL_FREE: Final = ("shared.joint", "shared.within_1h")
 
 _CODE_OF_FAMILY: Final = {
     "attribute": "ACCOUNT_DETAILS",
@@ -54,24 +58,6 @@ class Reason:
     safe_for_user: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _SharedNode:
-    node: int
-    kind: str
-    key: str
-    users: int
-    others: list[str]
-
-    def as_evidence(self) -> dict[str, Any]:
-        return {
-            "type": "shared_node",
-            "kind": self.kind,
-            "key": self.key,
-            "accounts": self.users,
-            "other_accounts": self.others,
-        }
-
-
 def reasons(
     scorer: Scorer, queries: Queries, result: ScoreResult, row: int = 0, top: int = 5
 ) -> list[Reason]:
@@ -91,12 +77,8 @@ def reasons(
         Reasons that raise the score, the greatest impact first.
     """
     impacts, weights = _impacts(scorer, result, row)
-    shared = _shared_nodes(scorer, queries, row)
-    values = {
-        spec.name: float(value)
-        for spec, value in zip(scorer.specs, result.features[row], strict=False)
-        if not np.isnan(value)
-    }
+    shared = shared_nodes(scorer.source, queries, row)
+    values = _Values(result.features[row], _grouping(scorer, result.features.shape[1]).place)
     found = _contact_reasons(scorer, result, row, impacts)
     for code, group in sorted(impacts, key=lambda key: (-weights[key], key)):
         impact = impacts[code, group]
@@ -112,6 +94,60 @@ def reasons(
     return found[:top]
 
 
+@dataclass(frozen=True, slots=True)
+class _Grouping:
+    """Which columns of a head say the same.
+
+    Attributes:
+        kinds: Code and group of each kind of reason, in the order of their first columns.
+        of_column: ``int64[F]``, index into ``kinds``.
+        place: Column of each name.
+        label_free: ``bool[F]``, columns that the score of the first day is made of.
+    """
+
+    kinds: Sequence[tuple[str, str]]
+    of_column: NDArray[np.int64]
+    place: dict[str, int]
+    label_free: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """One row of features by their names."""
+
+    row: NDArray[np.float32]
+    place: dict[str, int]
+
+    def known(self, name: str) -> float | None:
+        """A value; None where it is missing."""
+        at = self.place.get(name)
+        value = np.nan if at is None else float(self.row[at])
+        return None if np.isnan(value) else value
+
+    def number(self, name: str) -> float:
+        """A value; 0 where it is missing."""
+        return self.known(name) or 0.0
+
+
+_groupings: weakref.WeakKeyDictionary[Scorer, dict[int, _Grouping]] = weakref.WeakKeyDictionary()
+
+
+def _grouping(scorer: Scorer, n_columns: int) -> _Grouping:
+    """The grouping of a scorer's first so many columns, made once."""
+    known = _groupings.setdefault(scorer, {})
+    found = known.get(n_columns)
+    if found is None:
+        specs = scorer.specs[:n_columns]
+        kinds = {code: number for number, code in enumerate(dict.fromkeys(_code(spec) for spec in specs))}
+        found = known[n_columns] = _Grouping(
+            kinds=tuple(kinds),
+            of_column=np.array([kinds[_code(spec)] for spec in specs], dtype=np.int64),
+            place={spec.name: column for column, spec in enumerate(specs)},
+            label_free=np.array([spec.name in _LABEL_FREE for spec in specs], dtype=np.bool_),
+        )
+    return found
+
+
 def _code(spec: FeatureSpec) -> tuple[str, str]:
     """Code of a feature and what it is about; reasons about the same join."""
     if ".newcomers_" in spec.name:
@@ -125,20 +161,14 @@ def _impacts(
 ) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
     """Score that would be lost without each kind of reason, and its weight in log odds."""
     head = scorer.bundle.heads[result.moment]
-    specs = scorer.specs[: result.features.shape[1]]
+    grouping = _grouping(scorer, result.features.shape[1])
     values = result.features[row : row + 1]
-    if head.booster is None:
-        shown = ("shared.joint", "shared.within_1h")
-        contributions = np.array(
-            [np.nan_to_num(values[0, i]) if spec.name in shown else 0.0 for i, spec in enumerate(specs)]
-        )
+    if head.shapley is None:
+        contributions = np.where(grouping.label_free, np.nan_to_num(values[0]), 0.0)
     else:
-        contributions = np.asarray(head.booster.predict(values, pred_contrib=True))[0, :-1]
-        contributions = contributions * (1.0 - head.blend.weight)
-    sums: dict[tuple[str, str], float] = {}
-    for spec, contribution in zip(specs, contributions, strict=True):
-        code = _code(spec)
-        sums[code] = sums.get(code, 0.0) + float(contribution)
+        contributions = head.shapley.attributions(values) * (1.0 - head.blend.weight)
+    weights = np.bincount(grouping.of_column, contributions, minlength=len(grouping.kinds))
+    sums = dict(zip(grouping.kinds, weights.tolist(), strict=True))
     if head.booster is not None and head.blend.weight > 0.0:
         trees = float(margins(head.booster, values)[0]) * (1.0 - head.blend.weight)
         rest = float(result.margin[row]) - trees
@@ -149,58 +179,17 @@ def _impacts(
     return dict(zip(sums, (float(value) for value in lost), strict=True)), sums
 
 
-def _shared_nodes(scorer: Scorer, queries: Queries, row: int) -> list[_SharedNode]:
-    """What the account shares with others, the rarest first; hubs are left out."""
-    snapshot, view = scorer.snapshot, view_of(scorer.snapshot)
-    horizon = int(queries.horizon[row])
-    account = int(queries.account[row])
-    last = 2 * len(view.sides) + 1
-    nodes: list[int] = []
-    if account >= 0:
-        pointers, neighbours, positions = view.pairs(last)
-        own = int(view.account_node[account])
-        here = slice(int(pointers[own]), int(pointers[own + 1]))
-        nodes = [int(node) for node in neighbours[here][positions[here] < horizon][-_NODES_READ:]]
-    first, stop = int(queries.ext_ptr[row]), int(queries.ext_ptr[row + 1])
-    nodes += [int(node) for node in queries.ext_node[first:stop] if node >= 0]
-    pointers, neighbours, positions = view.pairs(last - 1)
-    found: list[tuple[int, int, list[int]]] = []
-    for node in dict.fromkeys(nodes):
-        if view.hub_since[node] < horizon:
-            continue
-        here = slice(int(pointers[node]), int(pointers[node + 1]))
-        users = neighbours[here][positions[here] < horizon]
-        others = [int(view.node_account[u]) for u in users if view.node_account[u] != account]
-        if others:
-            found.append((len(others) + 1, node, others))
-    found.sort()
-    shown: list[_SharedNode] = []
-    for n_users, node, others in found[:_NODES_SHOWN]:
-        kind = snapshot.kinds[int(snapshot.node_kind[node])]
-        shown.append(
-            _SharedNode(
-                node,
-                kind.name,
-                snapshot.node_keys[node],
-                n_users,
-                [snapshot.account_ids[j] for j in others[-_ACCOUNTS_SHOWN:]],
-            )
-        )
-    return shown
-
-
 def _contact_reasons(
     scorer: Scorer, result: ScoreResult, row: int, impacts: dict[tuple[str, str], float]
 ) -> list[Reason]:
-    snapshot, near = scorer.snapshot, result.contact
+    source, near = scorer.source, result.contact
     found: list[Reason] = []
     impact = max(0.0, round(impacts.get(("SHARED_WITH_CONFIRMED_BAD", ""), 0.0), 4))
     users = int(near.users[row])
     if near.via[row] >= 0:
         node = int(near.via[row])
-        kind = snapshot.kinds[int(snapshot.node_kind[node])].name
-        key = snapshot.node_keys[node]
-        bad = snapshot.account_ids[int(near.bad_account[row])]
+        kind, key = kind_and_key(source, node)
+        bad = account_id(source, int(near.bad_account[row]))
         touched = "nobody else touches it" if users == 2 else f"{users} accounts touch it in all"
         what = (
             f"Deals with account {key}, as does {bad}"
@@ -222,7 +211,7 @@ def _contact_reasons(
     if dealt_with:
         evidence: list[dict[str, Any]] = []
         if near.via[row] < 0 and near.bad_account[row] >= 0:
-            bad = snapshot.account_ids[int(near.bad_account[row])]
+            bad = account_id(source, int(near.bad_account[row]))
             evidence.append({"type": "confirmed_bad_account", "account": bad})
         found.append(
             Reason(
@@ -240,26 +229,26 @@ def _contact_reasons(
 def _tell(
     scorer: Scorer,
     queries: Queries,
-    values: dict[str, float],
+    values: _Values,
     row: int,
     code: str,
     group: str,
-    shared: list[_SharedNode],
+    shared: list[SharedNode],
 ) -> tuple[str, list[dict[str, Any]]]:
     """Message and evidence of one reason; no message where there is nothing to tell of its kind."""
 
     def counted(name: str) -> int:
-        return round(float(np.expm1(values.get(name, 0.0))))
+        return round(float(np.expm1(values.number(name))))
 
     nodes = [node.as_evidence() for node in shared]
     if code == "ACCOUNT_DETAILS":
         return _tell_attribute(scorer, group, values), []
     if code == "ACCOUNT_AGE":
-        hours = float(np.expm1(values.get("account.age", 0.0)))
+        hours = float(np.expm1(values.number("account.age")))
         return f"The account is {_age(hours)} old.", [{"type": "account_age", "hours": round(hours, 2)}]
     if code == "SIGNUP_BURST":
         close = counted("burst.before_1h") + counted("burst.after_1h")
-        alike = round(values.get("burst.alike_count", 0.0))
+        alike = round(values.number("burst.alike_count"))
         if close == 0 and alike == 0:
             return "", []
         first_seen_ms = int(queries.first_seen_ms[row])
@@ -273,7 +262,7 @@ def _tell(
         )
     if code == "ACTIVITY_PATTERN":
         events, partners = counted(f"{group}.events"), counted(f"{group}.counterparts")
-        common = max(0, round(2.0 ** values.get(f"{group}.users_mean", 0.0)) - 1)
+        common = max(0, round(2.0 ** values.number(f"{group}.users_mean")) - 1)
         message = f"{_count(events, 'event')} of {_side(group)} with {_count(partners, 'counterpart')}"
         if group.startswith("used:"):
             message = f"{_count(partners, _side(group))} in {_count(events, 'event')}"
@@ -312,9 +301,9 @@ def _tell(
     return "The two hops around it resemble those of accounts found bad.", nodes
 
 
-def _tell_attribute(scorer: Scorer, name: str, values: dict[str, float]) -> str:
-    attribute = next(a for a in scorer.snapshot.attributes if a.name == name)
-    value = values.get(f"attribute.{name}")
+def _tell_attribute(scorer: Scorer, name: str, values: _Values) -> str:
+    attribute = next(a for a in scorer.source.attributes if a.name == name)
+    value = values.known(f"attribute.{name}")
     if value is None:
         return f"{_spoken(name)} is not known."
     if attribute.type == "category":

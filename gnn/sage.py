@@ -1,148 +1,67 @@
-"""GraphSAGE on typed messages (Hamilton et al., 2017), in PyTorch Geometric, on the own temporal sampler."""
+"""GraphSAGE on accounts: where its samples are drawn and how a fitted one scores. No PyTorch here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch_geometric.nn import SAGEConv
 
-from features import profiles
-from gnn.sampler import Sample, input_width, n_message_types, sample
+from features import LiveGraph, profiles
+from features.opened import open_graph
+from gnn.sage_kernel import FANOUTS, Sage
+from gnn.sampler import Sample, sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from features import Queries
-    from graph_etl import Snapshot
+    from features import Queries, Source
 
-FANOUTS: Final = (10, 4)
-_HIDDEN: Final = 32
-# Small platforms need small batches to take enough steps; beyond, larger ones waste less on overhead.
-_BATCHES: Final = (128, 1024)
-_BATCHES_PER_EPOCH: Final = 24
-# Fewer steps than this and the model has not settled, however few the accounts.
-_LEAST_STEPS: Final = 90
-_LEAST_EPOCHS: Final = 3
-_MOST_EPOCHS: Final = 20
+# Accounts whose samples are held in memory at a time.
 _SCORE_BATCH: Final = 4096
-_LEARNING_RATE: Final = 5e-3
-
-
-class GraphSage(nn.Module):
-    r"""Two layers of GraphSAGE with one aggregation for each type of message.
-
-    .. math:: h_v = \mathrm{ReLU}\Bigl(W x_v + \sum_r W_r \cdot
-        \mathrm{mean}_{u \in N_r(v)} x_u\Bigr)
-
-    Args:
-        width: Width ``D`` of a node's inputs.
-        types: Number of message types ``R``.
-        hidden: Width ``H`` of the hidden layer and of the embedding.
-        fanouts: Neighbours at the first and at the second hop.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(
-        self, width: int, types: int, hidden: int = _HIDDEN, fanouts: tuple[int, int] = FANOUTS
-    ) -> None:
-        super().__init__()
-        self.fanouts = fanouts
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
-        self.root1 = nn.Linear(width, hidden)
-        self.root2 = nn.Linear(hidden, hidden)
-        self.messages1 = nn.ModuleList(
-            SAGEConv((width, width), hidden, root_weight=False, bias=False) for _ in range(types)
-        )
-        self.messages2 = nn.ModuleList(
-            SAGEConv((hidden, hidden), hidden, root_weight=False, bias=False) for _ in range(types)
-        )
-        self.head = nn.Linear(hidden, 1)
-
-    def standardise(self, x: Tensor) -> None:
-        """Take mean and spread of the inputs from a sample, ``[n, D]``."""
-        self.mean.copy_(x.mean(0))
-        self.scale.copy_(x.std(0).clamp_min(1e-3))
-
-    def _layer(
-        self, root: nn.Module, messages: nn.ModuleList, x: Tensor, near: Tensor, side: Tensor
-    ) -> Tensor:
-        """One layer: ``x`` are ``[n, D]`` receivers, ``near`` ``[n f, D]`` their senders in order."""
-        fanout = len(near) // max(1, len(x))
-        out = root(x)
-        for kind, convolution in enumerate(messages):
-            rows = torch.nonzero(side == kind).flatten()
-            if len(rows):
-                edges = torch.stack([torch.arange(len(rows)), rows // fanout])
-                out = out + convolution((near[rows], x), edges, size=(len(rows), len(x)))
-        return torch.relu(out)
-
-    def embed(self, seed_x: Tensor, hop1_x: Tensor, hop2_x: Tensor, side1: Tensor, side2: Tensor) -> Tensor:
-        """Embeddings of the seeds.
-
-        Args:
-            seed_x: ``[B, D]``.
-            hop1_x: ``[B f1, D]``.
-            hop2_x: ``[B f1 f2, D]``.
-            side1: ``[B f1]`` message types of hop 1, -1 for none.
-            side2: ``[B f1 f2]`` message types of hop 2.
-
-        Returns:
-            ``[B, H]``.
-        """
-        seed_x, hop1_x, hop2_x = ((x - self.mean) / self.scale for x in (seed_x, hop1_x, hop2_x))
-        near = self._layer(self.root1, self.messages1, hop1_x, hop2_x, side2)
-        own = self._layer(self.root1, self.messages1, seed_x, hop1_x, side1)
-        return self._layer(self.root2, self.messages2, own, near, side1)
-
-    def forward(self, *parts: Tensor) -> Tensor:
-        """Log odds ``[B]`` of the seeds; arguments as in `embed`."""
-        odds: Tensor = self.head(self.embed(*parts))
-        return odds.squeeze(-1)
-
-
-def _tensors(drawn: Sample) -> tuple[Tensor, ...]:
-    return tuple(
-        torch.from_numpy(part)
-        for part in (drawn.seed_x, drawn.hop1_x, drawn.hop2_x, drawn.hop1_side, drawn.hop2_side)
-    )
+# Drawn around an account at most.
+_NEIGHBOURS: Final = FANOUTS[0] * (1 + FANOUTS[1])
 
 
 @dataclass(frozen=True, slots=True)
 class SageInputs:
-    """Where a model draws its samples: a snapshot and, if all questions share its end, the profiles.
+    """Where a model draws its samples: a graph and, for many questions at a snapshot's end, all profiles.
 
     Attributes:
-        snapshot: The snapshot.
+        source: The snapshot, or the live graph over it.
         profile_width: Width of a profile.
-        shared: ``float32[A, P]`` profiles at the end, or None where questions have horizons of their own.
+        shared: ``float32[A, P]`` profiles at the end, to the last bit those that each question would compute
+            for itself, or None.
     """
 
-    snapshot: Snapshot
+    source: Source
     profile_width: int
     shared: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, snapshot: Snapshot, queries: Queries) -> SageInputs:
-        """Prepare for a batch of questions."""
-        at_end = len(queries) > 1 and bool((queries.horizon == snapshot.end_horizon).all())
-        if at_end and not len(queries.ext_node):
-            table = profiles(snapshot)
-            return cls(snapshot, table.shape[1], table)
-        return cls(snapshot, profiles(snapshot, np.zeros(0, np.int64)).shape[1])
+    def of(cls, source: Source, queries: Queries) -> SageInputs:
+        """Prepare for a batch of questions.
+
+        Args:
+            source: The snapshot, or the live graph over it.
+            queries: The questions.
+
+        Returns:
+            Where their samples come from.
+        """
+        width = open_graph(source).width
+        if isinstance(source, LiveGraph) or len(queries.ext_node):
+            return cls(source, width)
+        # Nearly all accounts will be met: describing each once is then the cheaper way.
+        many = len(queries) * _NEIGHBOURS >= source.n_accounts
+        if many and bool((queries.horizon == source.end_horizon).all()):
+            return cls(source, width, profiles(source))
+        return cls(source, width)
 
     def draw(self, queries: Queries, fanouts: tuple[int, int], *, latest: bool, seed: int = 0) -> Sample:
         """Sample around the questions."""
         return sample(
-            self.snapshot,
+            self.source,
             queries,
             self.profile_width,
             fanouts=fanouts,
@@ -152,66 +71,13 @@ class SageInputs:
         )
 
 
-def fit_sage(
-    inputs: SageInputs,
-    queries: Queries,
-    label: NDArray[Any],
-    weight: NDArray[np.float64],
-    *,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> GraphSage:
-    """Train on sampled mini-batches.
-
-    Args:
-        inputs: Where samples come from.
-        queries: ``n`` questions, each with its horizon.
-        label: ``[n]`` of 0 and 1.
-        weight: ``float64[n]``.
-        seed: Of weights, order and samples.
-        progress: Called with batches done and in all.
-
-    Returns:
-        The model, in evaluation mode.
-    """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    model = GraphSage(input_width(inputs.profile_width), n_message_types(inputs.snapshot))
-    size = int(np.clip(len(queries) // _BATCHES_PER_EPOCH, *_BATCHES))
-    batches = max(1, -(-len(queries) // size))
-    epochs = int(np.clip(_LEAST_STEPS // batches, _LEAST_EPOCHS, _MOST_EPOCHS))
-    first = inputs.draw(
-        queries.take(rng.permutation(len(queries))[: _BATCHES[1]]), model.fanouts, latest=True
-    )
-    model.standardise(torch.from_numpy(np.concatenate([first.seed_x, first.hop1_x[first.hop1_side >= 0]])))
-    optimiser = torch.optim.Adam(model.parameters(), lr=_LEARNING_RATE, weight_decay=1e-5)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2 * _LEARNING_RATE, epochs * batches)
-    targets = torch.from_numpy(np.asarray(label, dtype=np.float32))
-    weights = torch.from_numpy(np.asarray(weight, dtype=np.float32))
-    for epoch in range(epochs):
-        order = rng.permutation(len(queries))
-        for batch in range(batches):
-            rows = order[batch * size : (batch + 1) * size]
-            drawn = inputs.draw(
-                queries.take(rows), model.fanouts, latest=False, seed=int(rng.integers(1 << 62))
-            )
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                model(*_tensors(drawn)), targets[rows], weights[rows]
-            )
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            if progress is not None:
-                progress(epoch * batches + batch + 1, epochs * batches)
-    return model.eval()
-
-
-@torch.no_grad()
 def run_sage(
-    model: GraphSage, inputs: SageInputs, queries: Queries
+    model: Sage, inputs: SageInputs, queries: Queries
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Apply a model, on the most recent visible neighbours.
+
+    An account that the snapshot has not seen gets its embedding in the same way, from the edges that its
+    question brings.
 
     Args:
         model: The model.
@@ -221,11 +87,13 @@ def run_sage(
     Returns:
         Log odds ``float64[Q]`` and embeddings ``float32[Q, H]``.
     """
+    if len(queries) <= _SCORE_BATCH:
+        return model.forward(inputs.draw(queries, model.fanouts, latest=True))
     odds: list[NDArray[np.float64]] = []
     embeddings: list[NDArray[np.float32]] = []
     for start in range(0, len(queries), _SCORE_BATCH):
         rows = np.arange(start, min(start + _SCORE_BATCH, len(queries)))
-        embedding = model.embed(*_tensors(inputs.draw(queries.take(rows), model.fanouts, latest=True)))
-        odds.append(model.head(embedding).squeeze(-1).numpy().astype(np.float64))
-        embeddings.append(embedding.numpy())
+        some, embedding = model.forward(inputs.draw(queries.take(rows), model.fanouts, latest=True))
+        odds.append(some)
+        embeddings.append(embedding)
     return np.concatenate(odds), np.concatenate(embeddings)

@@ -6,18 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
-from sklearn.metrics import average_precision_score
 
-from features import Queries, last_time_ms, moment_ms, registry_of
+from features import Queries, known_bad_of, last_time_ms, moment_ms, registry_of
 from gnn.blend import Blend, choose_blend
 from gnn.bundle import Bundle, BundleDraft, Head
 from gnn.calibration import Calibration, fit_calibration
-from gnn.evaluation import calibration_error, evaluate
-from gnn.inputs import inputs, with_contacts
+from gnn.inputs import input_specs, inputs, with_contacts
 from gnn.label_free import label_free_calibration, label_free_margin
-from gnn.sage import GraphSage, SageInputs, fit_sage, run_sage
-from gnn.targets import Targets, known_bad_span, targets
+from gnn.sage import SageInputs, run_sage
+from gnn.targets import Targets, targets
 from gnn.trees import ROUNDS, SHAPES, Shape, fit_trees, margins
 from gnn.validation import Fold, canonical_order, folds
 from graph_etl import NO_TIME
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gnn.sage_kernel import Sage
     from graph_etl import Snapshot, Workspace
 
 # Contact with known bad accounts becomes an input only where held-out average precision gains this much.
@@ -123,11 +121,11 @@ def train(
     if split is not None and snapshot.splits is not None:
         part = np.asarray(snapshot.splits)[:, split]
         final = Targets(np.where(part == 0, final.label, -1).astype(np.int8), final.weight, final.supervision)
-    since, until = known_bad_span(snapshot, untimed=False)
+    known_bad = known_bad_of(snapshot, untimed=False)
+    since, until = known_bad.since, known_bad.until
     held_out = tuple(folds(snapshot, split)) if final.supervision != "label_free" else ()
     judge = targets(snapshot) if split is not None else final
     threads = n_threads or (1 if snapshot.n_accounts < _MANY_ACCOUNTS else 2)
-    torch.set_num_threads(threads)
     run = _Run(
         snapshot,
         seed,
@@ -148,7 +146,7 @@ def train(
     draft = BundleDraft(snapshot, seed, final.supervision, len(held_out))
     if final.supervision == "label_free":
         for moment in moments:
-            margin = label_free_margin(snapshot, moment.columns)
+            margin = label_free_margin(input_specs(snapshot, with_contact=True), moment.columns)
             moment.calibration = label_free_calibration(margin, snapshot.manifest.get("prevalence"))
             draft.add(Head(moment.name, None, moment.blend, moment.calibration, contact=False), margin, None)
         return draft.write(workspace)
@@ -200,7 +198,7 @@ def _labelled(snapshot: Snapshot, labels: Targets) -> NDArray[np.int64]:
     return order[labels.label[order] >= 0]
 
 
-def _graph_sage(run: _Run, moments: Sequence[_Moment], final: Targets) -> GraphSage:
+def _graph_sage(run: _Run, moments: Sequence[_Moment], final: Targets) -> Sage:
     """Held-out log odds for every moment, then the model on all labels."""
     for moment in moments:
         moment.sage = np.full(run.snapshot.n_accounts, np.nan)
@@ -217,10 +215,10 @@ def _graph_sage(run: _Run, moments: Sequence[_Moment], final: Targets) -> GraphS
     return model
 
 
-def _fit_sage(
-    run: _Run, moments: Sequence[_Moment], accounts: NDArray[np.int64], labels: Targets
-) -> GraphSage:
+def _fit_sage(run: _Run, moments: Sequence[_Moment], accounts: NDArray[np.int64], labels: Targets) -> Sage:
     """One model for all moments: an account is an example at each of them."""
+    from gnn.sage_fit import fit_sage  # here: scoring needs no PyTorch
+
     asked = Queries.join([moment.queries.take(accounts) for moment in moments])
     copies = len(moments)
     return fit_sage(
@@ -229,6 +227,7 @@ def _fit_sage(
         np.tile(labels.label[accounts], copies),
         np.tile(labels.weight[accounts], copies),
         seed=run.seed,
+        n_threads=run.n_threads,
     )
 
 
@@ -251,6 +250,8 @@ def _held_out_trees(run: _Run, moment: _Moment) -> None:
 
 
 def _out_of_fold(run: _Run, moment: _Moment, shape: Shape) -> tuple[NDArray[np.float64], float, int]:
+    from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
+
     stage = f"{shape} trees at {moment.name}{' with verdicts of others' if moment.contact else ''}"
     table = np.full((len(ROUNDS), run.snapshot.n_accounts), np.nan)
     for number, fold in enumerate(run.folds):
@@ -306,6 +307,8 @@ def _choose(run: _Run, moment: _Moment) -> None:
 
 def _metrics(run: _Run, moment: _Moment) -> dict[str, Any]:
     """Held-out figures of a head, and what GraphSAGE adds to it."""
+    from gnn.evaluation import calibration_error, evaluate  # here: scoring needs no scikit-learn
+
     margin = moment.blend(moment.trees, moment.sage)
     judged = run.judged(moment, margin)
     label = run.final.label[judged]
@@ -361,5 +364,7 @@ def _baselines(run: _Run, moment: _Moment) -> dict[str, Any]:
 
 def _shown(run: _Run, label: NDArray[np.int8], score: NDArray[np.float64]) -> dict[str, dict[str, float]]:
     """The two figures by which anything beside the head is judged."""
+    from gnn.evaluation import evaluate  # here: scoring needs no scikit-learn
+
     figures = evaluate(label, score, seed=run.seed, bootstraps=30, metrics=("average_precision", "auroc"))
     return {name: figure.as_dict() for name, figure in figures.items()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import lightgbm
 import numpy as np
+
+from gnn.tree_walk import Trees, read_trees, walk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def fit_trees(
     shape: Shape = "wide",
     seed: int = 0,
     n_threads: int = 2,
-) -> lightgbm.Booster:
+) -> Trees:
     """Fit boosted trees.
 
     Args:
@@ -55,27 +56,30 @@ def fit_trees(
         n_threads: The same number gives the same trees, bit by bit.
 
     Returns:
-        The booster.
+        The trees, as they score.
     """
+    import lightgbm  # here, since only training needs it: it takes seconds to import
+
     leaf = int(min(_MIN_LEAF, max(5, _MIN_LEAF_SHARE * len(label))))
     parameters = _PARAMETERS | _SHAPE_PARAMETERS[shape]
     parameters |= {"seed": seed, "num_threads": n_threads, "min_child_samples": leaf}
     data = lightgbm.Dataset(features, label.astype(np.float32), weight=weight, free_raw_data=True)
-    return lightgbm.train(parameters, data, num_boost_round=rounds)
+    booster = lightgbm.train(parameters, data, num_boost_round=rounds)
+    return read_trees(booster.model_to_string(), "LightGBM's model")
 
 
-def margins(
-    booster: lightgbm.Booster, features: NDArray[np.float32], rounds: int | None = None
-) -> NDArray[np.float64]:
-    """Raw scores (log odds) of trees.
+def margins(trees: Trees, features: NDArray[np.float32], rounds: int | None = None) -> NDArray[np.float64]:
+    """Raw scores (log odds) of trees: those of LightGBM to the last bit, however many rows are asked at once.
 
     Args:
-        booster: The trees.
+        trees: The trees.
         features: ``float32[n, F]``.
         rounds: Only the first so many trees; all if None.
 
     Returns:
         ``float64[n]``.
+
+    Raises:
+        ValueError: If the number of columns is not that of the trees.
     """
-    predicted = booster.predict(features, raw_score=True, num_iteration=rounds or -1)
-    return np.asarray(predicted, dtype=np.float64)
+    return walk(trees, features, len(trees) if rounds is None else rounds)

@@ -1,0 +1,171 @@
+"""What an account shares with others: the evidence that reasons point to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from features import LiveGraph, graph_of
+from features.visibility import (
+    Graph,
+    account_at,
+    compiled,
+    is_hub,
+    knows,
+    neighbour,
+    node_of,
+    size_of,
+    visible_pairs,
+)
+
+if TYPE_CHECKING:
+    from features import Queries, Source
+
+_NODES_SHOWN: Final = 5
+_ACCOUNTS_SHOWN: Final = 5
+_NODES_READ: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SharedNode:
+    """A node that an account shares with others.
+
+    Attributes:
+        kind: Name of its kind.
+        key: Its key.
+        users: Accounts that touch it, the asked one included.
+        others: Ids of some of the others, the latest last.
+    """
+
+    kind: str
+    key: str
+    users: int
+    others: list[str]
+
+    def as_evidence(self) -> dict[str, Any]:
+        """Return what can be followed."""
+        return {
+            "type": "shared_node",
+            "kind": self.kind,
+            "key": self.key,
+            "accounts": self.users,
+            "other_accounts": self.others,
+        }
+
+
+def shared_nodes(source: Source, queries: Queries, row: int) -> list[SharedNode]:
+    """What the account of a question shares with others, the rarest first; hubs are left out.
+
+    Args:
+        source: The graph.
+        queries: The questions.
+        row: The question.
+
+    Returns:
+        At most five nodes, among the latest that the account touched and those that the question brings.
+    """
+    nodes = np.full(_NODES_SHOWN, -1, dtype=np.int64)
+    others = np.zeros(_NODES_SHOWN, dtype=np.int64)
+    accounts = np.full((_NODES_SHOWN, _ACCOUNTS_SHOWN), -1, dtype=np.int64)
+    brought = queries.ext_node[queries.ext_ptr[row] : queries.ext_ptr[row + 1]]
+    asked = (int(queries.account[row]), int(queries.horizon[row]))
+    _rarest(graph_of(source), *asked, brought, nodes, others, accounts)
+    return [
+        SharedNode(
+            *kind_and_key(source, int(node)),
+            int(others[place]) + 1,
+            [account_id(source, int(account)) for account in accounts[place] if account >= 0],
+        )
+        for place, node in enumerate(nodes)
+        if node >= 0
+    ]
+
+
+def kind_and_key(source: Source, node: int) -> tuple[str, str]:
+    """Name of a node's kind, and its key.
+
+    Args:
+        source: The graph.
+        node: Node index.
+
+    Returns:
+        Both as the graph stores them.
+    """
+    if isinstance(source, LiveGraph):
+        return source.kind_of(node), source.node_key(node)
+    return source.kinds[int(source.node_kind[node])].name, source.node_keys[node]
+
+
+def account_id(source: Source, account: int) -> str:
+    """Id of an account, as the graph stores it.
+
+    Args:
+        source: The graph.
+        account: Account index.
+
+    Returns:
+        The id.
+    """
+    return source.account_id(account) if isinstance(source, LiveGraph) else source.account_ids[account]
+
+
+@compiled
+def _rarest(
+    graph: Graph, account: int, horizon: int, brought: Any, nodes: Any, others: Any, accounts: Any
+) -> None:
+    """Keep the nodes with the fewest other users in order; ties by node."""
+    by_node = 2 * graph.n_sides
+    by_account = by_node + 1
+    own = node_of(graph, account)
+    met = visible_pairs(graph, by_account, own, horizon)
+    n_met = min(size_of(met), _NODES_READ)
+    for step in range(n_met + len(brought)):
+        is_met = step < n_met
+        if is_met:
+            node = neighbour(graph, by_account, met, size_of(met) - 1 - step)
+        else:
+            node = np.int64(brought[step - n_met])
+            if node < 0:
+                continue
+            is_met = knows(graph, by_account, by_node, own, node, horizon)
+        if is_hub(graph, node, horizon):
+            continue
+        users = visible_pairs(graph, by_node, node, horizon)
+        count = size_of(users) - (1 if is_met else 0)
+        if count < 1:
+            continue
+        _insert(node, count, nodes, others)
+    for place in range(len(nodes)):
+        if nodes[place] < 0:
+            break
+        users = visible_pairs(graph, by_node, nodes[place], horizon)
+        filled = accounts.shape[1]
+        index = size_of(users) - 1
+        while filled > 0 and index >= 0:
+            other = account_at(graph, neighbour(graph, by_node, users, index))
+            if other != account:
+                filled -= 1
+                accounts[place, filled] = other
+            index -= 1
+
+
+@compiled
+def _insert(node: int, count: int, nodes: Any, others: Any) -> None:
+    place = len(nodes)
+    for index in range(len(nodes)):
+        if nodes[index] == node:
+            return
+    while place > 0 and (
+        nodes[place - 1] < 0
+        or count < others[place - 1]
+        or (count == others[place - 1] and node < nodes[place - 1])
+    ):
+        place -= 1
+    if place < len(nodes):
+        for index in range(len(nodes) - 1, place, -1):
+            nodes[index] = nodes[index - 1]
+            others[index] = others[index - 1]
+        nodes[place] = node
+        others[place] = count
