@@ -42,7 +42,10 @@ def test_scorer_repeats_the_bundle_bit_by_bit(timed_scorer: Scorer, timed_bundle
     np.testing.assert_array_equal(again.score, timed_bundle.scores["score"].to_numpy())
     for account in (0, 99, 280):
         alone = timed_scorer.score(Queries.for_accounts(timed_scorer.snapshot, np.array([account])))
-        np.testing.assert_allclose(alone.score[0], again.score[account], rtol=1e-6)
+        np.testing.assert_array_equal(alone.features[0], again.features[account])
+        np.testing.assert_array_equal(alone.margin[0], again.margin[account])
+        np.testing.assert_array_equal(alone.score[0], again.score[account])
+        np.testing.assert_array_equal(alone.percentile[0], again.percentile[account])
 
 
 def test_same_seed_same_bundle(own_transfers: tuple[Snapshot, Workspace]) -> None:
