@@ -6,10 +6,22 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from features.view import TABLE, float32_array, int32_array, int64_array, uint8_array
 from features.visibility import (
     EVENTS,
+    LIVE_AT,
+    LIVE_KEYS,
+    LIVE_LENGTH,
+    LIVE_NBR,
+    LIVE_PLACES,
+    LIVE_POS,
+    LIVE_ROOM,
+    LIVE_SIZE,
+    LIVE_TOUCHED,
+    LIVE_VALUE,
     N_ENTRIES,
     N_LISTS,
+    N_SIZES,
     PAIRS,
     Graph,
     account_at,
@@ -22,21 +34,6 @@ from features.visibility import (
 # Entries that a list gets room for when it is made; most identifiers are used once or twice.
 _FIRST_ROOM: Final = 2
 _STEPS: Final = 8
-
-
-class Store(NamedTuple):
-    """The live arrays of `features.visibility.Graph` that hold lists, writable, and the room of each list."""
-
-    size: Any
-    touched: Any
-    keys: Any
-    places: Any
-    at: Any
-    length: Any
-    room: Any
-    nbr: Any
-    pos: Any
-    value: Any
 
 
 class Edges(NamedTuple):
@@ -100,7 +97,6 @@ def new_between(graph: Graph, edges: Edges, horizon: int, pair: Any, forth: Any,
 @compiled
 def append_edges(
     graph: Graph,
-    store: Store,
     edges: Edges,
     place: int,
     pair: Any,
@@ -111,8 +107,7 @@ def append_edges(
     """Append the edges of one event.
 
     Args:
-        graph: The graph; its live part is what `store` holds.
-        store: Where to.
+        graph: The graph, with a live part.
         edges: ``n`` edges.
         place: The event's position.
         pair: As `new_between` set it.
@@ -136,74 +131,75 @@ def append_edges(
         both = edges.directed[index] or src != dst
         done = True
         if which == 0:
-            done = _append(store, graph.n_tables, src, graph.tables[row], EVENTS, dst, place, value)
+            done = _append(graph, src, graph.addresses[row, TABLE], EVENTS, dst, place, value)
         elif which == 1 and both:
-            back_row = graph.tables[graph.n_sides + row]
-            done = _append(store, graph.n_tables, dst, back_row, EVENTS, src, place, value)
+            back_row = graph.addresses[graph.n_sides + row, TABLE]
+            done = _append(graph, dst, back_row, EVENTS, src, place, value)
         elif which == 2 and pair[index]:
-            done = _append(store, graph.n_tables, src, graph.tables[row], PAIRS, dst, place, value)
+            done = _append(graph, src, graph.addresses[row, TABLE], PAIRS, dst, place, value)
         elif which == 3 and pair[index] and both:
-            back_row = graph.tables[graph.n_sides + row]
-            done = _append(store, graph.n_tables, dst, back_row, PAIRS, src, place, value)
+            back_row = graph.addresses[graph.n_sides + row, TABLE]
+            done = _append(graph, dst, back_row, PAIRS, src, place, value)
         elif which == 4 and forth[index]:
-            done = _append(store, graph.n_tables, src, graph.tables[by_account], PAIRS, dst, place, 1.0)
+            done = _append(graph, src, graph.addresses[by_account, TABLE], PAIRS, dst, place, 1.0)
         elif which == 5 and forth[index]:
-            done = _append(store, graph.n_tables, dst, graph.tables[by_node], PAIRS, src, place, 1.0)
+            done = _append(graph, dst, graph.addresses[by_node, TABLE], PAIRS, src, place, 1.0)
         elif which == 6 and back[index]:
-            done = _append(store, graph.n_tables, dst, graph.tables[by_account], PAIRS, src, place, 1.0)
+            done = _append(graph, dst, graph.addresses[by_account, TABLE], PAIRS, src, place, 1.0)
         elif which == 7 and back[index]:
-            done = _append(store, graph.n_tables, src, graph.tables[by_node], PAIRS, dst, place, 1.0)
+            done = _append(graph, src, graph.addresses[by_node, TABLE], PAIRS, dst, place, 1.0)
         if not done:
             return step
     return -1
 
 
 @compiled
-def _append(
-    store: Store, n_tables: int, node: int, table: int, which: int, nbr: int, place: int, value: float
-) -> bool:
+def _append(graph: Graph, node: int, table: int, which: int, nbr: int, place: int, value: float) -> bool:
     """Append one entry to a list; False, with nothing done, where there is no room for it."""
-    key = list_key(n_tables, node, table, which)
-    slot = slot_of(store.keys, key)
-    made = store.keys[slot] != 0
-    entries = store.size[N_ENTRIES]
-    lists = store.size[N_LISTS]
-    if made:
-        number = np.int64(store.places[slot])
-        length = store.length[number]
-        room = store.room[number]
-        if length == room:
-            if entries + 2 * room > len(store.nbr):
+    fields = graph.fields
+    size = int64_array(fields[LIVE_SIZE, 0], N_SIZES)
+    keys = int64_array(fields[LIVE_KEYS, 0], fields[LIVE_KEYS, 1])
+    places = int32_array(fields[LIVE_PLACES, 0], fields[LIVE_PLACES, 1])
+    at = int64_array(fields[LIVE_AT, 0], fields[LIVE_AT, 1])
+    length = int32_array(fields[LIVE_LENGTH, 0], fields[LIVE_LENGTH, 1])
+    room = int32_array(fields[LIVE_ROOM, 0], fields[LIVE_ROOM, 1])
+    nbrs = int32_array(fields[LIVE_NBR, 0], fields[LIVE_NBR, 1])
+    positions = int64_array(fields[LIVE_POS, 0], fields[LIVE_POS, 1])
+    values = float32_array(fields[LIVE_VALUE, 0], fields[LIVE_VALUE, 1])
+    key = list_key(graph.n_tables, node, table, which)
+    slot = slot_of(keys, key)
+    entries = size[N_ENTRIES]
+    number = size[N_LISTS]
+    if keys[slot] != 0:
+        number = np.int64(places[slot])
+        if length[number] == room[number]:
+            grown = 2 * np.int64(room[number])
+            if entries + grown > len(nbrs):
                 return False
-            at = store.at[number]
-            for index in range(length):
-                store.nbr[entries + index] = store.nbr[at + index]
-                store.pos[entries + index] = store.pos[at + index]
-                store.value[entries + index] = store.value[at + index]
-            store.at[number] = entries
-            store.room[number] = 2 * room
-            store.size[N_ENTRIES] = entries + 2 * room
+            start = at[number]
+            for index in range(length[number]):
+                nbrs[entries + index] = nbrs[start + index]
+                positions[entries + index] = positions[start + index]
+                values[entries + index] = values[start + index]
+            at[number] = entries
+            room[number] = grown
+            size[N_ENTRIES] = entries + grown
     else:
-        if (
-            entries + _FIRST_ROOM > len(store.nbr)
-            or lists >= len(store.at)
-            or 2 * (lists + 1) > len(store.keys)
-        ):
+        if entries + _FIRST_ROOM > len(nbrs) or number >= len(at) or 2 * (number + 1) > len(keys):
             return False
-        number = lists
-        store.keys[slot] = key
-        store.places[slot] = number
-        store.at[number] = entries
-        store.length[number] = 0
-        store.room[number] = _FIRST_ROOM
-        store.touched[node] = 1
-        store.size[N_LISTS] = lists + 1
-        store.size[N_ENTRIES] = entries + _FIRST_ROOM
-    end = store.at[number] + store.length[number]
-    store.nbr[end] = nbr
-    store.pos[end] = place
-    store.value[end] = value
-    store.length[number] += 1
+        keys[slot] = key
+        places[slot] = number
+        at[number] = entries
+        length[number] = 0
+        room[number] = _FIRST_ROOM
+        uint8_array(fields[LIVE_TOUCHED, 0], fields[LIVE_TOUCHED, 1])[node] = 1
+        size[N_LISTS] = number + 1
+        size[N_ENTRIES] = entries + _FIRST_ROOM
+    end = at[number] + length[number]
+    nbrs[end] = nbr
+    positions[end] = place
+    values[end] = value
+    length[number] += 1
     return True
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numba import njit, prange
 
-from features.profile import attribute_slots, signed_log, similarity, write_profile
+from features.profile import profile_width, signed_log, similarity, write_profile
+from features.view import DIRECT
 from features.visibility import (
     DAY_MS,
     HOUR_MS,
@@ -305,7 +306,7 @@ def _write_direct(
     for index in range(DIRECT_HEAD + 3 * width):
         out[index] = 0.0
     for side in range(graph.n_sides):
-        if not graph.account_side[side]:
+        if graph.addresses[side, DIRECT] == 0:
             continue
         span = visible_pairs(graph, side, node, horizon)
         fresh = n_fresh(extras, first, last, side)
@@ -435,8 +436,8 @@ def answer_one(graph: Graph, profiles: Any, asked: Asked, extras: Extras, q: int
     first = extras.ptr[q]
     last = extras.ptr[q + 1]
     node = node_of(graph, account)
-    n_attributes = len(graph.is_category)
-    width = attribute_slots(graph.is_category) + 2 * graph.n_sides
+    n_attributes = graph.n_attributes
+    width = profile_width(graph)
     own = np.empty(width, dtype=np.float32)
     other = np.empty(width, dtype=np.float32)
     write_profile(graph, node, asked.attributes[q], horizon, extras, first, last, True, own)

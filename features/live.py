@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from features.appending import Edges, Store, append_edges, new_between, rehash
-from features.opened import Opened, open_graph
+from features import visibility
+from features.appending import Edges, append_edges, new_between, rehash
+from features.opened import Opened, open_graph, point_to
 from features.queries import Queries, attribute_value, ordered_uses
 from features.verdicts import KnownBad, known_bad_of
-from features.view import read_only
 from features.visibility import (
     N_ENTRIES,
     N_LISTS,
@@ -43,6 +43,12 @@ if TYPE_CHECKING:
 
 _ACCOUNT: Final = 0
 # Arrays double when they are full; memory that is not written yet takes none.
+# The field of each array that the kernels read.
+FIELD_OF: Final = {
+    name.removeprefix("LIVE_").lower(): getattr(visibility, name)
+    for name in dir(visibility)
+    if name.startswith(("LIVE_", "CUT_"))
+}
 _FIRST_NODES: Final = 1 << 16
 _FIRST_POSITIONS: Final = 1 << 16
 _FIRST_LISTS: Final = 1 << 17
@@ -114,6 +120,8 @@ class LiveGraph:
         self.known_bad_timed = known_bad_of(snapshot, untimed=False)
         self.known_bad = known_bad_of(snapshot, untimed=True)
         self._cut_arrays: dict[str, NDArray[np.int64]] = {}
+        fields = np.array(self._base.graph.fields)
+        self.opened: Opened = replace(self._base, graph=self._base.graph._replace(fields=fields))
         self._reopen()
 
     @staticmethod
@@ -147,11 +155,8 @@ class LiveGraph:
             grown = np.zeros(n_nodes, np.uint8)
             grown[: len(self._arrays["touched"])] = self._arrays["touched"]
             self._arrays["touched"] = grown
-        arrays = {f"live_{name}": read_only(array) for name, array in self._arrays.items() if name != "room"}
-        fields: dict[str, Any] = self._base.graph._asdict() | arrays | self._cut_arrays
-        graph = Graph(**fields)
-        self.opened: Opened = replace(self._base, graph=graph)
-        self._store = Store(**{name: self._arrays[name] for name in Store._fields})
+        for name, array in (self._arrays | self._cut_arrays).items():
+            point_to(self.opened.graph.fields, FIELD_OF[name], array)
 
     def _grow(self, *names: str) -> None:
         """Double arrays, keeping what they hold."""
@@ -517,7 +522,7 @@ class LiveGraph:
         new_between(self.opened.graph, table, place, pair, forth, back)
         step = 0
         while step >= 0:
-            step = append_edges(self.opened.graph, self._store, table, place, pair, forth, back, step)
+            step = append_edges(self.opened.graph, table, place, pair, forth, back, step)
             if step >= 0:
                 self._grow_lists()
 
@@ -622,7 +627,7 @@ class LiveGraph:
         table = np.array(entries, np.int64).reshape(-1, 4)
         names = ("cut_key", "cut_since", "cut_until", "cut_until_ms")
         self._cut_arrays = {
-            name: read_only(np.ascontiguousarray(column)) for name, column in zip(names, table.T, strict=True)
+            name: np.ascontiguousarray(column) for name, column in zip(names, table.T, strict=True)
         }
         self._reopen()
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.profile import attribute_slots
+from features import visibility
+from features.profile import profile_width
 from features.registry import Registry, build_registry
-from features.view import GraphView, read_only
-from features.visibility import N_SIZES, Asked, Extras, Graph, compiled, knows, node_of
+from features.view import TABLE, GraphView
+from features.visibility import FIELD_TYPES, N_FIELDS, Asked, Extras, Graph, compiled, knows, node_of
 from graph_etl import Snapshot
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Opened:
         graph: All arrays, with what has happened since.
         registry: The features that the schema gives.
         width: Places of a profile.
+        keep: The arrays that the graph refers to.
     """
 
     view: GraphView
     graph: Graph
     registry: Registry
     width: int
+    keep: dict[int, NDArray[Any]]
 
 
 _opened: weakref.WeakKeyDictionary[Snapshot, Opened] = weakref.WeakKeyDictionary()
@@ -55,58 +58,69 @@ def open_graph(source: Source) -> Opened:
     opened = _opened.get(source)
     if opened is None:
         view = GraphView.of(source)
+        n_attributes = view.attributes.shape[1]
+        fields, keep = fields_of(view)
         graph = Graph(
             addresses=view.addresses,
-            tables=view.tables,
-            n_tables=int(view.tables.max()) + 1,
+            fields=fields,
             n_nodes=len(view.node_account),
+            n_accounts=len(view.account_node),
             n_sides=len(view.sides),
-            account_side=view.account_side,
-            node_account=view.node_account,
-            node_kind=view.node_kind,
-            account_node=view.account_node,
-            hub_since=view.hub_since,
-            known_ms=view.known_ms,
-            time_ms=view.time_ms,
-            attributes=view.attributes,
-            is_category=view.is_category,
-            by_age=view.by_age,
-            age_rank=view.age_rank,
-            first_seen_ms=view.first_seen_ms,
-            first_pos=view.first_pos,
-            **nothing_since(view.attributes.shape[1]),
+            n_tables=int(view.addresses[:, TABLE].max()) + 1,
+            n_attributes=n_attributes,
         )
-        width = int(attribute_slots(view.is_category)) + 2 * len(view.sides)
-        opened = Opened(view, graph, build_registry(source, view), width)
+        width = int(profile_width(graph))
+        opened = Opened(view, graph, build_registry(source, view), width, keep)
         _opened[source] = opened
     return opened
 
 
-def nothing_since(n_attributes: int) -> dict[str, NDArray[Any]]:
-    """The live part of a snapshot alone.
+def fields_of(view: GraphView) -> tuple[NDArray[np.int64], dict[int, NDArray[Any]]]:
+    """Where the arrays of a snapshot are; nothing has happened since.
 
     Args:
-        n_attributes: Attributes of an account.
+        view: The snapshot's arrays.
 
     Returns:
-        Empty arrays by the names of their fields in `Graph`.
+        `Graph.fields`, and the arrays that it refers to.
     """
-    kinds: dict[str, type[np.generic]] = {
-        "live_touched": np.uint8,
-        "live_places": np.int32,
-        "live_length": np.int32,
-        "live_nbr": np.int32,
-        "live_value": np.float32,
-        "live_node_account": np.int32,
-        "live_node_kind": np.int16,
-        "live_account_node": np.int32,
-        "live_by_age": np.int32,
+    arrays: dict[int, NDArray[Any]] = {
+        visibility.NODE_ACCOUNT: view.node_account,
+        visibility.NODE_KIND: view.node_kind,
+        visibility.ACCOUNT_NODE: view.account_node,
+        visibility.HUB_SINCE: view.hub_since,
+        visibility.KNOWN_MS: view.known_ms,
+        visibility.TIME_MS: view.time_ms,
+        visibility.ATTRIBUTES: view.attributes,
+        visibility.IS_CATEGORY: view.is_category,
+        visibility.BY_AGE: view.by_age,
+        visibility.AGE_RANK: view.age_rank,
+        visibility.FIRST_SEEN_MS: view.first_seen_ms,
+        visibility.FIRST_POS: view.first_pos,
+        visibility.LIVE_SIZE: np.zeros(visibility.N_SIZES, np.int64),
     }
-    names = [name for name in Graph._fields if name.startswith(("live_", "cut_"))]
-    arrays = {name: np.zeros(0, kinds.get(name, np.int64)) for name in names}
-    arrays["live_size"] = np.zeros(N_SIZES, np.int64)
-    arrays["live_attributes"] = np.zeros((0, n_attributes))
-    return {name: read_only(array) for name, array in arrays.items()}
+    fields = np.zeros((N_FIELDS, 2), np.int64)
+    for field, array in arrays.items():
+        point_to(fields, field, array)
+    return fields, arrays
+
+
+def point_to(fields: NDArray[np.int64], field: int, array: NDArray[Any]) -> None:
+    """Let a field of a graph refer to an array; the caller keeps the array alive.
+
+    Args:
+        fields: `Graph.fields`.
+        field: Which.
+        array: Contiguous, of the field's type.
+
+    Raises:
+        TypeError: If its type is another: compiled code reads bytes as they are.
+    """
+    kind = "uint8" if array.dtype == np.bool_ else array.dtype.name
+    if kind != FIELD_TYPES[field] or not array.flags.c_contiguous:
+        message = f"field {field} must be contiguous {FIELD_TYPES[field]}, got {array.dtype}"
+        raise TypeError(message)
+    fields[field] = array.ctypes.data, len(array)
 
 
 def nothing_brought() -> Extras:

@@ -13,6 +13,7 @@ from features.visibility import (
     attributes_of,
     compiled,
     counterpart_at,
+    is_category,
     n_fresh,
     node_of,
     size_of,
@@ -32,11 +33,11 @@ def signed_log(value: float) -> Any:
 
 
 @compiled
-def attribute_slots(is_category: Any) -> int:
-    """Places that the attributes take in a profile."""
-    slots = 0
-    for index in range(len(is_category)):
-        slots += CATEGORY_SLOTS if is_category[index] else 1
+def profile_width(graph: Graph) -> int:
+    """Places of a profile: those of the attributes, then two for each side."""
+    slots = 2 * graph.n_sides
+    for index in range(graph.n_attributes):
+        slots += CATEGORY_SLOTS if is_category(graph, index) else 1
     return slots
 
 
@@ -57,9 +58,9 @@ def write_profile(
     ``own`` is True for the account that is asked about: the question's extra edges are then its edges.
     """
     place = 0
-    for index in range(len(graph.is_category)):
+    for index in range(graph.n_attributes):
         value = attributes[index]
-        if graph.is_category[index]:
+        if is_category(graph, index):
             for slot in range(CATEGORY_SLOTS):
                 out[place + slot] = 0.0
             if not np.isnan(value):

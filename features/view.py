@@ -22,7 +22,10 @@ PAIR_POS: Final = 2
 EVENT_PTR: Final = 3
 EVENT_POS: Final = 4
 EVENT_VALUE: Final = 5
-_N_ADDRESSES: Final = 6
+TABLE: Final = 6
+DIRECT: Final = 7
+_N_ARRAYS: Final = 6
+_N_COLUMNS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,12 @@ class GraphView:
 
     Attributes:
         sides: The sides an account can stand at, in kernel order.
-        addresses: ``int64[2 S + 2, 6]``; rows ``S + s`` belong to the way back of side ``s``, row
-            ``2 S`` to the accounts that touch a node in any way and the last row to the nodes that an
-            account touches.
-        tables: ``int64[2 S + 2]``, number of the adjacency behind each row; rows that read the same one share
-            it.
+        addresses: ``int64[2 S + 2, 8]``, where the arrays of each row are, the number of the adjacency behind
+            it (rows that read the same one share it), and 1 where its counterpart can be an account. Rows
+            ``S + s`` belong to the way back of side ``s``, row ``2 S`` to the accounts that touch a node in
+            any way and the last row to the nodes that an account touches.
         relation_sides: ``int32[R, 2]``, the side of each relation received and sent; what has no side of its
             own for receiving is read as sent.
-        account_side: ``bool[S]``, sides whose counterpart can be an account.
-        used_side: ``bool[S]``, sides that are identifier uses.
         node_account: ``int32[N]``, account of a node or -1.
         node_kind: ``int16[N]``.
         account_node: ``int32[A]``.
@@ -86,10 +86,7 @@ class GraphView:
 
     sides: tuple[Side, ...]
     addresses: NDArray[np.int64]
-    tables: NDArray[np.int64]
     relation_sides: NDArray[np.int32]
-    account_side: NDArray[np.bool_]
-    used_side: NDArray[np.bool_]
     node_account: NDArray[np.int32]
     node_kind: NDArray[np.int16]
     account_node: NDArray[np.int32]
@@ -141,8 +138,10 @@ class GraphView:
                 )
                 tables.append((relation.pair_in, relation.into))
         rows = 2 * len(sides) + 2
-        keep: list[Any] = [None] * (rows * _N_ADDRESSES)
-        addresses = np.zeros((rows, _N_ADDRESSES), dtype=np.int64)
+        keep: list[Any] = [None] * (rows * _N_ARRAYS)
+        addresses = np.zeros((rows, _N_COLUMNS), dtype=np.int64)
+        addresses[:, TABLE] = _tables(snapshot, sides)
+        addresses[: len(sides), DIRECT] = [side.direct for side in sides]
         for index, side in enumerate(sides):
             relation = snapshot.relations[side.relation]
             back = (relation.pair_in, relation.into) if side.outgoing else (relation.pair_out, relation.out)
@@ -157,7 +156,7 @@ class GraphView:
                         _typed(events.value, np.float32),
                     )
                 ):
-                    keep[row * _N_ADDRESSES + column] = array
+                    keep[row * _N_ARRAYS + column] = array
                     addresses[row, column] = array.ctypes.data
         for row, touched in ((rows - 2, snapshot.touched_by), (rows - 1, snapshot.touches)):
             parts = (
@@ -166,7 +165,7 @@ class GraphView:
                 _typed(touched.pos, np.int64),
             )
             for column, array in enumerate(parts):
-                keep[row * _N_ADDRESSES + column] = array
+                keep[row * _N_ARRAYS + column] = array
                 addresses[row, column] = array.ctypes.data
         first_seen_ms = _typed(snapshot.first_seen_ms, np.int64)
         first_pos = _typed(snapshot.first_pos, np.int64)
@@ -176,10 +175,7 @@ class GraphView:
         return cls(
             sides=tuple(sides),
             addresses=addresses,
-            tables=_tables(snapshot, sides),
             relation_sides=_relation_sides(snapshot, sides),
-            account_side=np.array([side.direct for side in sides], dtype=np.bool_),
-            used_side=np.array([side.used for side in sides], dtype=np.bool_),
             node_account=node_account,
             node_kind=_typed(snapshot.node_kind, np.int16),
             account_node=_typed(snapshot.account_node, np.int32),
@@ -204,7 +200,7 @@ class GraphView:
         Returns:
             ``indptr``, ``nbr`` and ``pos`` as in the snapshot.
         """
-        here = row * _N_ADDRESSES
+        here = row * _N_ARRAYS
         return self.keep[here], self.keep[here + 1], self.keep[here + 2]
 
 
@@ -264,6 +260,9 @@ def _pointer(element: types.Type) -> Any:
 
 _int64_at = _pointer(types.int64)
 _int32_at = _pointer(types.int32)
+_int16_at = _pointer(types.int16)
+_uint8_at = _pointer(types.uint8)
+_float64_at = _pointer(types.float64)
 _float32_at = _pointer(types.float32)
 
 
@@ -283,3 +282,21 @@ def int32_array(address: int, length: int) -> Any:
 def float32_array(address: int, length: int) -> Any:
     """View ``length`` float32 values at an address."""
     return carray(_float32_at(address), (length,))
+
+
+@njit(cache=True, inline="always")
+def int16_array(address: int, length: int) -> Any:
+    """View ``length`` int16 values at an address."""
+    return carray(_int16_at(address), (length,))
+
+
+@njit(cache=True, inline="always")
+def uint8_array(address: int, length: int) -> Any:
+    """View ``length`` bytes at an address."""
+    return carray(_uint8_at(address), (length,))
+
+
+@njit(cache=True, inline="always")
+def float64_array(address: int, length: int) -> Any:
+    """View ``length`` float64 values at an address."""
+    return carray(_float64_at(address), (length,))

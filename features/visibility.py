@@ -20,9 +20,13 @@ from features.view import (
     PAIR_NBR,
     PAIR_POS,
     PAIR_PTR,
+    TABLE,
     float32_array,
+    float64_array,
+    int16_array,
     int32_array,
     int64_array,
+    uint8_array,
 )
 
 NO_TIME: Final = -(2**63)
@@ -32,7 +36,7 @@ DAY_MS: Final = 24 * HOUR_MS
 WEEK_MS: Final = 7 * DAY_MS
 MONTH_MS: Final = 30 * DAY_MS
 
-# Places of `Graph.live_size`.
+# Places of `LIVE_SIZE`.
 N_NEW_ACCOUNTS: Final = 0
 N_NEW_NODES: Final = 1
 N_LISTS: Final = 2
@@ -42,80 +46,113 @@ N_SIZES: Final = 4
 PAIRS: Final = 0
 EVENTS: Final = 1
 
+# Rows of `Graph.fields`, each an address and a length. First the snapshot's arrays, as in `GraphView`.
+NODE_ACCOUNT: Final = 0
+NODE_KIND: Final = 1
+ACCOUNT_NODE: Final = 2
+HUB_SINCE: Final = 3
+KNOWN_MS: Final = 4
+TIME_MS: Final = 5
+ATTRIBUTES: Final = 6
+IS_CATEGORY: Final = 7
+BY_AGE: Final = 8
+AGE_RANK: Final = 9
+FIRST_SEEN_MS: Final = 10
+FIRST_POS: Final = 11
+# Pairs of accounts that a person called not linked: the lower account times 2^32 plus the higher, sorted;
+# each cut holds at horizons above `CUT_SINCE` and up to `CUT_UNTIL`, before the time `CUT_UNTIL_MS`.
+CUT_KEY: Final = 12
+CUT_SINCE: Final = 13
+CUT_UNTIL: Final = 14
+CUT_UNTIL_MS: Final = 15
+# What has happened since the snapshot. Lists of neighbours are found by an open hash table from node, table
+# and kind of list (`LIVE_KEYS`, 0 is free) to their number; each has its entries from `LIVE_AT` on.
+LIVE_SIZE: Final = 16
+LIVE_TOUCHED: Final = 17
+LIVE_KEYS: Final = 18
+LIVE_PLACES: Final = 19
+LIVE_AT: Final = 20
+LIVE_LENGTH: Final = 21
+LIVE_ROOM: Final = 22
+LIVE_NBR: Final = 23
+LIVE_POS: Final = 24
+LIVE_VALUE: Final = 25
+# New nodes, and new accounts; `LIVE_BY_AGE` holds these by first appearance, then position.
+LIVE_NODE_ACCOUNT: Final = 26
+LIVE_NODE_KIND: Final = 27
+LIVE_ACCOUNT_NODE: Final = 28
+LIVE_ATTRIBUTES: Final = 29
+LIVE_FIRST_SEEN_MS: Final = 30
+LIVE_FIRST_POS: Final = 31
+LIVE_BY_AGE: Final = 32
+# When each position since the snapshot happened, and when it became known.
+LIVE_TIME_MS: Final = 33
+LIVE_KNOWN_MS: Final = 34
+N_FIELDS: Final = 35
+
+FIELD_TYPES: Final = (
+    "int32",  # NODE_ACCOUNT
+    "int16",  # NODE_KIND
+    "int32",  # ACCOUNT_NODE
+    "int64",  # HUB_SINCE
+    "int64",  # KNOWN_MS
+    "int64",  # TIME_MS
+    "float64",  # ATTRIBUTES
+    "uint8",  # IS_CATEGORY
+    "int32",  # BY_AGE
+    "int32",  # AGE_RANK
+    "int64",  # FIRST_SEEN_MS
+    "int64",  # FIRST_POS
+    "int64",  # CUT_KEY
+    "int64",  # CUT_SINCE
+    "int64",  # CUT_UNTIL
+    "int64",  # CUT_UNTIL_MS
+    "int64",  # LIVE_SIZE
+    "uint8",  # LIVE_TOUCHED
+    "int64",  # LIVE_KEYS
+    "int32",  # LIVE_PLACES
+    "int64",  # LIVE_AT
+    "int32",  # LIVE_LENGTH
+    "int32",  # LIVE_ROOM
+    "int32",  # LIVE_NBR
+    "int64",  # LIVE_POS
+    "float32",  # LIVE_VALUE
+    "int32",  # LIVE_NODE_ACCOUNT
+    "int16",  # LIVE_NODE_KIND
+    "int32",  # LIVE_ACCOUNT_NODE
+    "float64",  # LIVE_ATTRIBUTES
+    "int64",  # LIVE_FIRST_SEEN_MS
+    "int64",  # LIVE_FIRST_POS
+    "int32",  # LIVE_BY_AGE
+    "int64",  # LIVE_TIME_MS
+    "int64",  # LIVE_KNOWN_MS
+)
+"""The type of the values of each field."""
+
 
 class Graph(NamedTuple):
-    """A snapshot's arrays and what has happened since, in the form that the compiled code takes.
+    """A snapshot and what has happened since, in the form that the compiled code takes.
 
-    One flat tuple, because numba's parallel loops take no nested ones. For a snapshot alone all ``live_``
-    arrays are empty.
+    Arrays are named by where they are, so that a call hands over a few numbers, whatever the schema; whoever
+    made the graph keeps them alive.
 
     Attributes:
-        addresses: See `features.view.GraphView`, as for all up to ``first_pos``.
-        cut_key: ``int64[c]``, pairs of accounts that a person called not linked: the lower account times 2^32
-            plus the higher, sorted.
-        cut_since: ``int64[c]``, the cut holds at horizons above this position.
-        cut_until: ``int64[c]``, and up to this one, where it was undone.
-        cut_until_ms: ``int64[c]``, and before this time.
-        live_size: ``int64[4]``: new accounts, new nodes, lists, entries.
-        live_touched: ``uint8[N + n]``, 1 where a node has live lists.
-        live_keys: ``int64[h]``, open addressing by node, table and kind of list; 0 is free.
-        live_places: ``int32[h]``, the list of each key.
-        live_at: ``int64[l]``, first entry of each list.
-        live_length: ``int32[l]``, entries of each list.
-        live_nbr: ``int32[e]``, the neighbour of each entry.
-        live_pos: ``int64[e]``, its position.
-        live_value: ``float32[e]``, its amount or count.
-        live_node_account: ``int32[n]``, account of a new node or -1.
-        live_node_kind: ``int16[n]``.
-        live_account_node: ``int32[a]``, node of a new account.
-        live_attributes: ``float64[a, k]``.
-        live_first_seen_ms: ``int64[a]``.
-        live_first_pos: ``int64[a]``.
-        live_by_age: ``int32[a]``, new accounts ordered by first appearance, then position.
-        live_time_ms: ``int64[p]``, when each position since the snapshot happened.
-        live_known_ms: ``int64[p]``, when it became known.
+        addresses: See `features.view.GraphView`.
+        fields: ``int64[N_FIELDS, 2]``, address and length of each array.
+        n_nodes: Nodes of the snapshot.
+        n_accounts: Accounts of the snapshot.
+        n_sides: Sides that an account can stand at.
+        n_tables: Adjacencies.
+        n_attributes: Attributes of an account.
     """
 
     addresses: Any
-    tables: Any
-    n_tables: int
+    fields: Any
     n_nodes: int
+    n_accounts: int
     n_sides: int
-    account_side: Any
-    node_account: Any
-    node_kind: Any
-    account_node: Any
-    hub_since: Any
-    known_ms: Any
-    time_ms: Any
-    attributes: Any
-    is_category: Any
-    by_age: Any
-    age_rank: Any
-    first_seen_ms: Any
-    first_pos: Any
-    cut_key: Any
-    cut_since: Any
-    cut_until: Any
-    cut_until_ms: Any
-    live_size: Any
-    live_touched: Any
-    live_keys: Any
-    live_places: Any
-    live_at: Any
-    live_length: Any
-    live_nbr: Any
-    live_pos: Any
-    live_value: Any
-    live_node_account: Any
-    live_node_kind: Any
-    live_account_node: Any
-    live_attributes: Any
-    live_first_seen_ms: Any
-    live_first_pos: Any
-    live_by_age: Any
-    live_time_ms: Any
-    live_known_ms: Any
+    n_tables: int
+    n_attributes: int
 
 
 class Extras(NamedTuple):
@@ -152,6 +189,21 @@ def compiled(function: Any) -> Any:
     """Compile a function of one question, to be called by other compiled code too."""
     # numpy's error model: a division by zero is a NaN for the caller to see, not an exception without a row.
     return njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+@compiled
+def _int64(graph: Graph, field: int, index: int) -> Any:
+    return int64_array(graph.fields[field, 0], index + 1)[index]
+
+
+@compiled
+def _int32(graph: Graph, field: int, index: int) -> Any:
+    return np.int64(int32_array(graph.fields[field, 0], index + 1)[index])
+
+
+@compiled
+def _int64s(graph: Graph, field: int) -> Any:
+    return int64_array(graph.fields[field, 0], graph.fields[field, 1])
 
 
 @compiled
@@ -192,10 +244,12 @@ def slot_of(keys: Any, key: int) -> Any:
 @compiled
 def live_list(graph: Graph, row: int, node: int, which: int) -> Any:
     """Number of the live list of a node through one row of the addresses, -1 if there is none."""
-    if node >= len(graph.live_touched) or graph.live_touched[node] == 0:
+    n_touched = graph.fields[LIVE_TOUCHED, 1]
+    if node >= n_touched or uint8_array(graph.fields[LIVE_TOUCHED, 0], n_touched)[node] == 0:
         return np.int64(-1)
-    slot = slot_of(graph.live_keys, list_key(graph.n_tables, node, graph.tables[row], which))
-    return np.int64(graph.live_places[slot]) if graph.live_keys[slot] != 0 else np.int64(-1)
+    keys = _int64s(graph, LIVE_KEYS)
+    slot = slot_of(keys, list_key(graph.n_tables, node, graph.addresses[row, TABLE], which))
+    return _int32(graph, LIVE_PLACES, slot) if keys[slot] != 0 else np.int64(-1)
 
 
 @compiled
@@ -220,8 +274,9 @@ def _span(graph: Graph, row: int, node: int, horizon: int, which: int) -> Any:
             return Span(start, stop, at, more)
     place = live_list(graph, row, node, which)
     if place >= 0:
-        at = graph.live_at[place]
-        more = visible(graph.live_pos, at, at + graph.live_length[place], horizon) - at
+        at = _int64(graph, LIVE_AT, place)
+        end = at + _int32(graph, LIVE_LENGTH, place)
+        more = visible(_int64s(graph, LIVE_POS), at, end, horizon) - at
     return Span(start, stop, at, more)
 
 
@@ -249,7 +304,7 @@ def neighbour(graph: Graph, row: int, span: Span, index: int) -> Any:
     before = span.stop - span.start
     if index < before:
         return np.int64(int32_array(graph.addresses[row, PAIR_NBR], span.stop)[span.start + index])
-    return np.int64(graph.live_nbr[span.at + index - before])
+    return _int32(graph, LIVE_NBR, span.at + index - before)
 
 
 @compiled
@@ -258,7 +313,7 @@ def position(graph: Graph, row: int, span: Span, index: int) -> Any:
     before = span.stop - span.start
     if index < before:
         return int64_array(graph.addresses[row, PAIR_POS], span.stop)[span.start + index]
-    return graph.live_pos[span.at + index - before]
+    return _int64(graph, LIVE_POS, span.at + index - before)
 
 
 @compiled
@@ -267,7 +322,8 @@ def event_value(graph: Graph, row: int, span: Span, index: int) -> Any:
     before = span.stop - span.start
     if index < before:
         return float32_array(graph.addresses[row, EVENT_VALUE], span.stop)[span.start + index]
-    return graph.live_value[span.at + index - before]
+    place = span.at + index - before
+    return float32_array(graph.fields[LIVE_VALUE, 0], place + 1)[place]
 
 
 @compiled
@@ -289,7 +345,7 @@ def _below(graph: Graph, row: int, span: Span, horizon: int, column: int) -> Any
         positions = int64_array(graph.addresses[row, column], span.stop)
         count += visible(positions, span.start, span.stop, horizon) - span.start
     if span.more > 0:
-        count += visible(graph.live_pos, span.at, span.at + span.more, horizon) - span.at
+        count += visible(_int64s(graph, LIVE_POS), span.at, span.at + span.more, horizon) - span.at
     return count
 
 
@@ -401,23 +457,24 @@ def users_of(graph: Graph, node: int, horizon: int, extras: Extras, first: int, 
 @compiled
 def is_hub(graph: Graph, node: int, horizon: int) -> Any:
     """Whether a node is a hub at a horizon; what came since the snapshot is none before the next one."""
-    return node < graph.n_nodes and graph.hub_since[node] < horizon
+    return node < graph.n_nodes and _int64(graph, HUB_SINCE, node) < horizon
 
 
 @compiled
 def account_at(graph: Graph, node: int) -> Any:
     """Account of a node, -1 for an entity."""
     if node < graph.n_nodes:
-        return np.int64(graph.node_account[node])
-    return np.int64(graph.live_node_account[node - graph.n_nodes])
+        return _int32(graph, NODE_ACCOUNT, node)
+    return _int32(graph, LIVE_NODE_ACCOUNT, node - graph.n_nodes)
 
 
 @compiled
 def kind_at(graph: Graph, node: int) -> Any:
     """Ordinal of a node's kind."""
-    if node < graph.n_nodes:
-        return np.int64(graph.node_kind[node])
-    return np.int64(graph.live_node_kind[node - graph.n_nodes])
+    known = node < graph.n_nodes
+    field = NODE_KIND if known else LIVE_NODE_KIND
+    place = node if known else node - graph.n_nodes
+    return np.int64(int16_array(graph.fields[field, 0], place + 1)[place])
 
 
 @compiled
@@ -425,68 +482,72 @@ def node_of(graph: Graph, account: int) -> Any:
     """Node of an account, -1 for an account that nobody has seen."""
     if account < 0:
         return np.int64(-1)
-    known = len(graph.account_node)
-    if account < known:
-        return np.int64(graph.account_node[account])
-    return np.int64(graph.live_account_node[account - known])
+    if account < graph.n_accounts:
+        return _int32(graph, ACCOUNT_NODE, account)
+    return _int32(graph, LIVE_ACCOUNT_NODE, account - graph.n_accounts)
+
+
+@compiled
+def is_category(graph: Graph, attribute: int) -> Any:
+    """Whether an attribute is a category."""
+    return uint8_array(graph.fields[IS_CATEGORY, 0], graph.n_attributes)[attribute] != 0
 
 
 @compiled
 def attributes_of(graph: Graph, account: int) -> Any:
     """Attributes of an account, ``float64[k]``."""
-    known = len(graph.account_node)
-    if account < known:
-        return graph.attributes[account]
-    return graph.live_attributes[account - known]
+    known = account < graph.n_accounts
+    field = ATTRIBUTES if known else LIVE_ATTRIBUTES
+    place = account if known else account - graph.n_accounts
+    return float64_array(graph.fields[field, 0] + place * graph.n_attributes * 8, graph.n_attributes)
 
 
 @compiled
 def first_seen_of(graph: Graph, account: int) -> Any:
     """When an account first appeared, milliseconds."""
-    known = len(graph.account_node)
-    if account < known:
-        return graph.first_seen_ms[account]
-    return graph.live_first_seen_ms[account - known]
+    if account < graph.n_accounts:
+        return _int64(graph, FIRST_SEEN_MS, account)
+    return _int64(graph, LIVE_FIRST_SEEN_MS, account - graph.n_accounts)
 
 
 @compiled
 def first_pos_of(graph: Graph, account: int) -> Any:
     """Position of the row that brought an account in."""
-    known = len(graph.account_node)
-    if account < known:
-        return graph.first_pos[account]
-    return graph.live_first_pos[account - known]
+    if account < graph.n_accounts:
+        return _int64(graph, FIRST_POS, account)
+    return _int64(graph, LIVE_FIRST_POS, account - graph.n_accounts)
 
 
 @compiled
 def time_at(graph: Graph, place: int) -> Any:
     """When the row at a position happened, milliseconds."""
-    known = len(graph.time_ms)
+    known = graph.fields[TIME_MS, 1]
     if place < known:
-        return graph.time_ms[place]
-    return graph.live_time_ms[place - known]
+        return _int64(graph, TIME_MS, place)
+    return _int64(graph, LIVE_TIME_MS, place - known)
 
 
 @compiled
 def position_at(graph: Graph, horizon: int, time_ms: int) -> Any:
     """First position below the horizon that became known at ``time_ms`` or later."""
-    known = min(np.int64(horizon), np.int64(len(graph.known_ms)))
-    place = visible(graph.known_ms, np.int64(0), known, time_ms)
+    known = min(horizon, graph.fields[KNOWN_MS, 1])
+    place = visible(_int64s(graph, KNOWN_MS), np.int64(0), known, time_ms)
     if place == known and horizon > known:
-        place += visible(graph.live_known_ms, np.int64(0), np.int64(horizon - known), time_ms)
+        place += visible(_int64s(graph, LIVE_KNOWN_MS), np.int64(0), np.int64(horizon - known), time_ms)
     return place
 
 
 @compiled
 def is_cut(graph: Graph, account: int, other: int, horizon: int, time_ms: int) -> Any:
     """Whether a person called two accounts not linked, as of a horizon and a time."""
-    if len(graph.cut_key) == 0 or account < 0 or other < 0:
+    n_cuts = graph.fields[CUT_KEY, 1]
+    if n_cuts == 0 or account < 0 or other < 0:
         return False
     key = min(account, other) * np.int64(1 << 32) + max(account, other)
-    place = np.searchsorted(graph.cut_key, key)
-    while place < len(graph.cut_key) and graph.cut_key[place] == key:
-        holds = graph.cut_since[place] < horizon and horizon <= graph.cut_until[place]
-        if holds and (time_ms == NO_TIME or time_ms < graph.cut_until_ms[place]):
+    place = visible(_int64s(graph, CUT_KEY), np.int64(0), n_cuts, key)
+    while place < n_cuts and _int64(graph, CUT_KEY, place) == key:
+        holds = _int64(graph, CUT_SINCE, place) < horizon and horizon <= _int64(graph, CUT_UNTIL, place)
+        if holds and (time_ms == NO_TIME or time_ms < _int64(graph, CUT_UNTIL_MS, place)):
             return True
         place += 1
     return False
@@ -496,11 +557,10 @@ def is_cut(graph: Graph, account: int, other: int, horizon: int, time_ms: int) -
 def _older_live(graph: Graph, first_seen_ms: int, with_equal: bool) -> Any:
     """New accounts that appeared before a time, or at it."""
     low = np.int64(0)
-    high = np.int64(graph.live_size[N_NEW_ACCOUNTS])
-    known = len(graph.account_node)
+    high = _int64(graph, LIVE_SIZE, N_NEW_ACCOUNTS)
     while low < high:
         middle = (low + high) >> 1
-        seen_ms = graph.live_first_seen_ms[graph.live_by_age[middle] - known]
+        seen_ms = first_seen_of(graph, _int32(graph, LIVE_BY_AGE, middle))
         if seen_ms < first_seen_ms or (with_equal and seen_ms == first_seen_ms):
             low = middle + 1
         else:
@@ -512,10 +572,10 @@ def _older_live(graph: Graph, first_seen_ms: int, with_equal: bool) -> Any:
 def _older_known(graph: Graph, first_seen_ms: int) -> Any:
     """Accounts of the snapshot that appeared up to a time."""
     low = np.int64(0)
-    high = np.int64(len(graph.by_age))
+    high = np.int64(graph.n_accounts)
     while low < high:
         middle = (low + high) >> 1
-        if graph.first_seen_ms[graph.by_age[middle]] <= first_seen_ms:
+        if _int64(graph, FIRST_SEEN_MS, _int32(graph, BY_AGE, middle)) <= first_seen_ms:
             low = middle + 1
         else:
             high = middle
@@ -531,12 +591,12 @@ def age_place_of(graph: Graph, account: int, first_seen_ms: int) -> Any:
     """
     if account < 0:
         return _older_known(graph, first_seen_ms), _older_live(graph, first_seen_ms, True)
-    if account < len(graph.account_node):
-        rank = np.int64(graph.age_rank[account])
-        return rank, _older_live(graph, graph.first_seen_ms[account], False)
+    if account < graph.n_accounts:
+        rank = _int32(graph, AGE_RANK, account)
+        return rank, _older_live(graph, _int64(graph, FIRST_SEEN_MS, account), False)
     own_ms = first_seen_of(graph, account)
     place = _older_live(graph, own_ms, False)
-    while graph.live_by_age[place] != account:
+    while _int32(graph, LIVE_BY_AGE, place) != account:
         place += 1
     return _older_known(graph, own_ms), place
 
@@ -547,12 +607,12 @@ def older(graph: Graph, known: int, new: int) -> Any:
     if known == 0 and new == 0:
         return np.int64(-1), known, new
     if new == 0:
-        return np.int64(graph.by_age[known - 1]), known - 1, new
-    latest = np.int64(graph.live_by_age[new - 1])
+        return _int32(graph, BY_AGE, known - 1), known - 1, new
+    latest = _int32(graph, LIVE_BY_AGE, new - 1)
     if known == 0:
         return latest, known, new - 1
-    before = np.int64(graph.by_age[known - 1])
-    if first_seen_of(graph, latest) >= graph.first_seen_ms[before]:
+    before = _int32(graph, BY_AGE, known - 1)
+    if first_seen_of(graph, latest) >= first_seen_of(graph, before):
         return latest, known, new - 1
     return before, known - 1, new
 
@@ -560,17 +620,17 @@ def older(graph: Graph, known: int, new: int) -> Any:
 @compiled
 def younger(graph: Graph, known: int, new: int) -> Any:
     """The account at a place in the order of appearance, -1 at the end, and the place after it."""
-    n_new = graph.live_size[N_NEW_ACCOUNTS]
-    n_known = len(graph.by_age)
+    n_new = _int64(graph, LIVE_SIZE, N_NEW_ACCOUNTS)
+    n_known = np.int64(graph.n_accounts)
     if known == n_known and new == n_new:
         return np.int64(-1), known, new
     if new == n_new:
-        return np.int64(graph.by_age[known]), known + 1, new
-    latest = np.int64(graph.live_by_age[new])
+        return _int32(graph, BY_AGE, known), known + 1, new
+    latest = _int32(graph, LIVE_BY_AGE, new)
     if known == n_known:
         return latest, known, new + 1
-    after = np.int64(graph.by_age[known])
-    if graph.first_seen_ms[after] <= first_seen_of(graph, latest):
+    after = _int32(graph, BY_AGE, known)
+    if first_seen_of(graph, after) <= first_seen_of(graph, latest):
         return after, known + 1, new
     return latest, known, new + 1
 
@@ -580,6 +640,6 @@ def after_itself(graph: Graph, account: int, known: int, new: int) -> Any:
     """The place after an account's own, where it has one."""
     if account < 0:
         return known, new
-    if account < len(graph.account_node):
+    if account < graph.n_accounts:
         return known + 1, new
     return known, new + 1

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numba import njit
 
-from features.profile import attribute_slots, similarity, write_profile
+from features.profile import profile_width, similarity, write_profile
 from features.visibility import (
+    CUT_KEY,
     NO_TIME,
     Asked,
     Extras,
@@ -422,7 +423,7 @@ def _without_cut(
     graph: Graph, account: int, horizon: int, time_ms: int, n_found: int, found: Partners
 ) -> int:
     """Drop partners that a person called not linked."""
-    if len(graph.cut_key) == 0:
+    if graph.fields[CUT_KEY, 1] == 0:
         return n_found
     kept = 0
     for index in range(n_found):
@@ -470,7 +471,7 @@ def _weigh(
     own = (extras.ptr[q], extras.ptr[q + 1])
     account = np.int64(asked.account[q])
     node = node_of(graph, account)
-    width = attribute_slots(graph.is_category) + 2 * graph.n_sides
+    width = profile_width(graph)
     mine = np.empty(width, np.float32)
     theirs = np.empty(width, np.float32)
     if account >= 0 and len(profiles) > 0:

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from features import graph_of
-from features.visibility import Graph, neighbour, size_of, visible_pairs
+from features.visibility import Graph, account_at, is_hub, neighbour, node_of, size_of, visible_pairs
 from rings.links import derived_kinds
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def _search(
     for ring in range(len(pointers) - 1):
         n_queue = 0
         for index in range(pointers[ring], pointers[ring + 1]):
-            node = graph.account_node[members[index]]
+            node = node_of(graph, members[index])
             mark[node] = ring
             # A member that is a hub tells nothing of who is behind the ring.
-            if n_queue < _VISITED and graph.hub_since[node] >= horizon:
+            if n_queue < _VISITED and not is_hub(graph, node, horizon):
                 queue[n_queue] = node
                 came[n_queue] = -1
                 depth[n_queue] = 0
@@ -60,19 +60,19 @@ def _search(
                 row = 2 * graph.n_sides + way
                 span = visible_pairs(graph, row, node, horizon)
                 n_near = size_of(span)
-                if graph.node_account[node] < 0 and n_near > _READ:
+                if account_at(graph, node) < 0 and n_near > _READ:
                     continue
                 for index in range(n_near - 1, max(0, n_near - _READ) - 1, -1):
                     other = neighbour(graph, row, span, index)
                     if mark[other] == ring or n_queue >= _VISITED or not passable[other]:
                         continue
-                    if graph.hub_since[other] < horizon:
+                    if is_hub(graph, other, horizon):
                         continue
                     mark[other] = ring
                     queue[n_queue] = other
                     came[n_queue] = at
                     depth[n_queue] = depth[at] + 1
-                    account = graph.node_account[other]
+                    account = account_at(graph, other)
                     if account >= 0 and known_bad[account] and hit < 0:
                         hit = n_queue
                     n_queue += 1

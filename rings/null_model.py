@@ -70,7 +70,6 @@ def rewired(
     for offset, at in ((0, row), (3, row + 1)):
         for column, array in zip((PAIR_PTR, PAIR_NBR, PAIR_POS), keep[offset : offset + 3], strict=True):
             addresses[at, column] = array.ctypes.data
-    addresses.flags.writeable = graph.addresses.flags.writeable
     return graph._replace(addresses=addresses), keep
 
 

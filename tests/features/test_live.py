@@ -24,6 +24,7 @@ from features import (
     known_bad_of,
     registry_of,
 )
+from features.visibility import age_place_of, older
 from graph_etl import Hasher, JournalRow, LiveCut, LiveEvent, LiveSwitch, LiveVerdict, Snapshot
 from graph_etl.identifiers import keys_of
 from graph_etl.spec import Spec
@@ -313,9 +314,19 @@ def test_late_and_early_events_find_their_place_in_the_order_of_appearance(
     before: Snapshot, time_of: Callable[[int], int]
 ) -> None:
     live = LiveGraph(before)
-    times = {"late": 50, "early": -3600, "middle": 20, "same": 20}
+    times = {"late": 50, "early": -20 * 86_400, "middle": 20, "same": 20}
     for seq, (account, after_s) in enumerate(times.items(), 1):
         live.apply(JournalRow(seq, 0, LiveEvent("account", account, time_of(after_s))))
     graph = live.opened.graph
-    ordered = [live.account_id(int(account)) for account in graph.live_by_age[:4]]
-    assert ordered == ["early", "middle", "same", "late"]
+    found = live.account_index("late")
+    assert found is not None
+    place = age_place_of(graph, found, live.first_seen_ms(found))
+    ordered = [found]
+    while found >= 0:
+        found, *place = older(graph, *place)
+        ordered.append(found)
+    appeared = [(live.first_seen_ms(account), account) for account in range(live.n_accounts)]
+    assert [live.first_seen_ms(account) for account in ordered[-2::-1]] == sorted(at for at, _ in appeared)
+    names = [live.account_id(account) for account in ordered[:-1]]
+    assert [name for name in names if name in times] == ["late", "same", "middle", "early"]
+    assert names.index("early") > 10  # between accounts of the snapshot
