@@ -2,6 +2,7 @@
 
 from graph_etl.adjacency import CSR
 from graph_etl.build import AppendError, build
+from graph_etl.erasure import Forgotten, forget
 from graph_etl.errors import DataError, HashKeyError, IdentifierError, RingwatchError, SpecError
 from graph_etl.history import Publication
 from graph_etl.identifiers import Hasher, entity_key
@@ -19,6 +20,7 @@ from graph_etl.journal import (
     encode,
     kind_of,
 )
+from graph_etl.journal_staging import JournalOrderError
 from graph_etl.quarantine import TooManyQuarantined
 from graph_etl.report import BuildReport, ReportTable, SourceCount
 from graph_etl.snapshot import NO_HUB, NO_TIME, AttributeInfo, KindInfo, Relation, Snapshot, SnapshotError
@@ -34,9 +36,11 @@ __all__ = [
     "BuildReport",
     "Content",
     "DataError",
+    "Forgotten",
     "HashKeyError",
     "Hasher",
     "IdentifierError",
+    "JournalOrderError",
     "JournalReader",
     "JournalRow",
     "JournalRowError",
@@ -62,6 +66,7 @@ __all__ = [
     "decode",
     "encode",
     "entity_key",
+    "forget",
     "kind_of",
     "load_spec",
 ]

@@ -10,6 +10,7 @@ import polars as pl
 
 from graph_etl.accounts import account_attributes, account_times
 from graph_etl.content import content_hash
+from graph_etl.cuts import Known, find_cuts
 from graph_etl.errors import RingwatchError
 from graph_etl.events import (
     Edges,
@@ -26,10 +27,11 @@ from graph_etl.plan import EventPlan, Plan
 from graph_etl.quarantine import Notes, gathered
 from graph_etl.report import SourceCount
 from graph_etl.snapshot_writer import RelationEdges, SnapshotTables
+from graph_etl.spec import JOURNAL
 from graph_etl.targets import find_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -84,7 +86,14 @@ class Assembled:
     content_hash: str
 
 
-def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, seed: int = 0) -> Assembled:
+def assemble(
+    plan: Plan,
+    parts: Sequence[Part],
+    previous: Snapshot | None,
+    *,
+    seed: int = 0,
+    tombstone: Callable[[int], str] | None = None,
+) -> Assembled:
     """Merge parts.
 
     Args:
@@ -92,6 +101,7 @@ def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, se
         parts: All parts, by source, file and fingerprint.
         previous: The snapshot whose indices stay as they are.
         seed: Deals the folds.
+        tombstone: Renames nodes of the previous snapshot that nothing touches any more.
 
     Returns:
         The tables and the counts.
@@ -99,8 +109,10 @@ def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, se
     named = named_nodes([part.nodes() for part in parts])
     events, tables, types = _event_rows(plan, parts, named)
     unknown = _of_unknown_accounts(plan, named, events)
-    accepted = accept(events, unknown)
-    layout = lay_out(named, touched_nodes(events, accepted, len(named.kind)), plan.kinds, previous)
+    live = _live(tables, events)
+    accepted = accept(events, unknown, live)
+    touched = touched_nodes(events, accepted, len(named.kind))
+    layout = lay_out(named, touched, plan.kinds, previous, tombstone)
     noted = [_noted(tables, events, np.flatnonzero(unknown), "account_unknown")]
     noted.append(_noted(tables, events, accepted.conflicts, "event_id_conflict"))
     interactions = interaction_edges(events, accepted, layout.index)
@@ -112,6 +124,7 @@ def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, se
     node_account = np.full(len(layout.kind), -1, np.int32)
     node_account[layout.account_node] = np.arange(len(layout.account_node), dtype=np.int32)
     targets = find_targets(plan, parts, named, layout, node_account, times.first_seen_ms, seed)
+    cuts, uncut = find_cuts(plan, parts, named, layout, node_account, Known(events, accepted, live))
     hubs = find_hubs(
         _contacts(len(plan.kinds), relations, layout.kind),
         kinds=plan.kinds,
@@ -119,7 +132,7 @@ def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, se
         account_pos=times.first_pos,
         known_ms=known_ms,
     )
-    quarantine = gathered([*_staged_quarantine(parts), *noted, *targets.quarantine])
+    quarantine = gathered([*_staged_quarantine(parts), *noted, *targets.quarantine, *uncut])
     snapshot = SnapshotTables(
         name=plan.spec.name,
         kinds=plan.kinds,
@@ -140,6 +153,7 @@ def assemble(plan: Plan, parts: Sequence[Part], previous: Snapshot | None, *, se
         hub_since=hubs.since,
         hubs=hubs.table,
         verdicts=targets.verdicts,
+        cuts=cuts,
         groups=targets.groups,
         folds=targets.folds,
         splits=targets.splits,
@@ -241,6 +255,12 @@ def _event_types(plan: Plan, parts: Sequence[Part]) -> list[str]:
     return list(types)
 
 
+def _live(tables: Sequence[EventTable], events: EventRows) -> NDArray[np.bool_]:
+    """``bool[R]``: which rows are of the journal."""
+    of_table = np.array([table.part.source == JOURNAL for table in tables], np.bool_)
+    return of_table[events.table] if len(tables) else np.zeros(0, np.bool_)
+
+
 def _of_unknown_accounts(plan: Plan, named: NamedNodes, events: EventRows) -> NDArray[np.bool_]:
     listed = any(mapping.lists_accounts for mapping in plan.events)
     if plan.spec.unknown_accounts == "add" or not listed:
@@ -252,13 +272,7 @@ def _of_unknown_accounts(plan: Plan, named: NamedNodes, events: EventRows) -> ND
 
 def _relations(plan: Plan, interactions: Edges, used: Edges, types: list[str]) -> list[RelationEdges]:
     relations = []
-    identifiers = {
-        kind
-        for mapping in plan.events
-        for column in mapping.identifiers
-        for kind in (column.kind, *plan.derived[column.kind])
-    }
-    kinds = sorted(identifiers)
+    kinds = plan.identifier_kinds
     for kind, edges in zip(kinds, used.of(kinds), strict=True):
         name = f"used:{plan.kinds[kind].name}"
         relations.append(RelationEdges(name, True, True, "one", edges.src, edges.dst, edges.pos, edges.value))
@@ -342,7 +356,10 @@ def _counted(
         by_reason.setdefault((mapping, scope), {})[reason] = count
     counts = []
     for ordinal, mapping in enumerate(plan.mappings):
-        rows = sum(part.meta["rows"] for part in parts if part.source == mapping.source)
+        staged = [part.meta["mappings"][mapping.name] for part in parts if part.source == mapping.source]
+        if mapping.source == JOURNAL and not staged:
+            continue
+        rows = sum(one["rows"] for one in staged)
         reasons = by_reason.get((mapping.name, "row"), {})
         lost, again = sum(reasons.values()), int(duplicates[ordinal])
         counts.append(

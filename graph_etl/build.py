@@ -11,21 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graph_etl.assembly import Assembled, assemble
+from graph_etl.doubts import warnings_of
+from graph_etl.erasure import read_erased, without_erased
 from graph_etl.errors import DataError, RingwatchError
 from graph_etl.identifiers import Hasher
-from graph_etl.parts import Part
-from graph_etl.plan import Plan, plan_of
+from graph_etl.journal_staging import erasures, last_seq, stage_journal
+from graph_etl.parts import Part, PartDamaged
+from graph_etl.plan import plan_of
 from graph_etl.quarantine import check_share
 from graph_etl.readers import scan
 from graph_etl.report import BuildReport
-from graph_etl.snapshot import FORMAT
+from graph_etl.snapshot import FORMAT, NO_TIME
 from graph_etl.snapshot_writer import write_snapshot
-from graph_etl.staging import stage
+from graph_etl.spec import JOURNAL
+from graph_etl.staging import remove_part, stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from graph_etl.erasure import Erased
+    from graph_etl.journal import JournalReader
+    from graph_etl.plan import Plan
     from graph_etl.readers import SourceFile
     from graph_etl.snapshot import Snapshot
     from graph_etl.spec import Spec
@@ -44,6 +51,7 @@ def build(
     *,
     data_dir: str | Path | None = None,
     append: bool = False,
+    journal: JournalReader | None = None,
     max_quarantine: float = 0.05,
     seed: int = 0,
     publish: bool = True,
@@ -61,6 +69,8 @@ def build(
         append: Add files to those of the current snapshot and keep the indices of its nodes and accounts.
             What is in the snapshot then equals a build of all the files. Sources that have no new file may be
             missing.
+        journal: What the service accepted, read like one more source. Where it has rows, all files may be
+            missing. None: no journal, or with ``append`` the rows that the current snapshot has of it.
         max_quarantine: Largest share of rows that may be left out, 0 to 1.
         seed: Deals the folds, where they are not given by the data.
         publish: Whether the snapshot becomes the current one; else it waits for ``Workspace.publish``.
@@ -82,35 +92,43 @@ def build(
         previous = _previous(plan, workspace, key_fingerprint) if append else None
         _sweep(workspace.staging)
         _sweep(workspace.snapshots)
-        parts = [] if previous is None else _earlier_parts(workspace, previous)
-        reused = len(parts)
-        files = _files(plan, data_dir, missing_ok=previous is not None)
-        known = {(part.source, part.file, part.fingerprint) for part in parts}
-        fresh_files = 0
+        erased = read_erased(workspace, draw=journal is not None)
+        gathered = _Gathered(workspace, previous)
+        if journal is not None:
+            gathered.add_journal(stage_journal(plan, journal, workspace.staging, hasher, erased, tell))
+        files = _files(plan, data_dir, missing_ok=previous is not None, none_ok=gathered.last_seq > 0)
         for done, (source, file) in enumerate(files):
             tell(f"reading {file.name}", done, len(files))
-            part, fresh = stage(plan, file, source, workspace.staging, hasher, key_fingerprint)
-            if (part.source, part.file, part.fingerprint) not in known:
-                parts.append(part)
-                known.add((part.source, part.file, part.fingerprint))
-                reused += not fresh
-            fresh_files += fresh
-        order = {source: at for at, source in enumerate(plan.sources)}
-        parts.sort(key=lambda part: (order[part.source], part.file, part.fingerprint))
+            gathered.add(*stage(plan, file, source, workspace.staging, hasher, key_fingerprint))
+        erased = erased.joined(erasures(gathered.parts))
+        parts, replaced = _without_erased(plan, gathered.whole(), erased)
         tell("building the graph", 0, 2)
-        assembled = assemble(plan, parts, previous, seed=seed)
+        tombstone = erased.tombstone if erased.until_ms else None
+        assembled = assemble(plan, parts, previous, seed=seed, tombstone=tombstone)
         check_share(assembled.quarantine, sum(count.rows for count in assembled.counts), max_quarantine)
         tell("writing the snapshot", 1, 2)
-        identity = _identity(assembled)
+        identity = _identity(assembled, last_seq(parts))
         manifest = _manifest(plan, assembled, parts, identity, key_fingerprint, seed)
         assembled.tables.manifest |= manifest
         with workspace.new_folder("snapshot", identity) as folder:
             write_snapshot(folder, assembled.tables)
         if publish:
             workspace.publish({"snapshot": identity})
-        _prune(workspace, {part.folder.name for part in parts})
+        _prune(workspace, {part.folder.name for part in parts}, replaced)
         tell("writing the snapshot", 2, 2)
-    return _report(plan, assembled, workspace, identity, (fresh_files, reused), time.perf_counter() - start)
+    warnings = ["there was no snapshot to append to; built anew"] if append and previous is None else []
+    return BuildReport(
+        snapshot_id=identity,
+        path=workspace.path_of("snapshot", identity),
+        files_read=gathered.files_read,
+        files_reused=gathered.files_reused,
+        journal_read=gathered.journal_read,
+        journal_reused=gathered.journal_reused,
+        last_seq=last_seq(parts),
+        warnings=tuple(warnings + warnings_of(plan, assembled)),
+        seconds=time.perf_counter() - start,
+        **_graph_figures(plan, assembled),
+    )
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -134,41 +152,106 @@ def _previous(plan: Plan, workspace: Workspace, key_fingerprint: str | None) -> 
     return previous
 
 
-def _earlier_parts(workspace: Workspace, previous: Snapshot) -> list[Part]:
-    parts = []
-    for entry in previous.manifest["files"]:
-        folder = workspace.staging / entry["part"]
-        if not folder.exists():
+class _Gathered:
+    """The parts of a build, from the snapshot that it appends to and from what was staged for it."""
+
+    def __init__(self, workspace: Workspace, previous: Snapshot | None) -> None:
+        self.files_read = 0
+        self.files_reused = 0
+        self.journal_read = 0
+        self.journal_reused = 0
+        self._parts: dict[tuple[str, str, str], Part] = {}
+        self._lost: dict[tuple[str, str, str], Path] = {}
+        for entry in [] if previous is None else previous.manifest["files"]:
+            folder = workspace.staging / entry["part"]
+            origin = (str(entry["source"]), str(entry["file"]), str(entry["fingerprint"]))
+            source, file, fingerprint = origin
+            try:
+                self._parts[origin] = Part.open(folder, source=source, file=file, fingerprint=fingerprint)
+            except PartDamaged:
+                self._lost[origin] = folder
+                if folder.exists():
+                    remove_part(folder)
+        self.files_reused = sum(source != JOURNAL for source, *_ in self._parts)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts, in no order."""
+        return list(self._parts.values())
+
+    @property
+    def last_seq(self) -> int:
+        """The last row of the journal."""
+        return last_seq(self.parts)
+
+    def add(self, part: Part, fresh: bool) -> None:
+        """Add a part of a file, staged by this build (``fresh``) or by an earlier one."""
+        origin = (part.source, part.file, part.fingerprint)
+        self._lost.pop(origin, None)
+        if origin not in self._parts:
+            self._parts[origin] = part
+            self.files_reused += not fresh
+        self.files_read += fresh
+
+    def add_journal(self, staged: Iterable[tuple[Part, bool]]) -> None:
+        """Put a journal in the place of what the earlier snapshot had of it."""
+        earlier = self.last_seq
+        self._parts = {origin: part for origin, part in self._parts.items() if origin[0] != JOURNAL}
+        self._lost = {origin: folder for origin, folder in self._lost.items() if origin[0] != JOURNAL}
+        for part, fresh in staged:
+            self._parts[part.source, part.file, part.fingerprint] = part
+            self.journal_read += fresh
+            self.journal_reused += not fresh
+        if self.last_seq < earlier:
             message = (
-                f"{folder}: what was read from {entry['file']} is gone;"
-                " build all files anew, without --append"
+                f"the journal ends at row {self.last_seq:,}, the snapshot holds rows up to {earlier:,};"
+                " restore the journal from its backup, or build without --append"
             )
             raise AppendError(message)
-        parts.append(
-            Part.open(folder, source=entry["source"], file=entry["file"], fingerprint=entry["fingerprint"])
-        )
-    return parts
+
+    def whole(self) -> list[Part]:
+        """The parts, if none that the earlier snapshot was made of is lost."""
+        for (_, file, _), folder in self._lost.items():
+            message = (
+                f"{folder}: what was read from {file} is gone or damaged, and the file is not there to be"
+                " read again; build all files anew, without --append"
+            )
+            raise AppendError(message)
+        return self.parts
 
 
-def _files(plan: Plan, data_dir: str | Path | None, *, missing_ok: bool) -> list[tuple[str, SourceFile]]:
+def _files(
+    plan: Plan, data_dir: str | Path | None, *, missing_ok: bool, none_ok: bool
+) -> list[tuple[str, SourceFile]]:
     found = []
     lacking: DataError | None = None
     for source in plan.sources:
         try:
             files = scan(plan.spec, source, data_dir)
         except DataError as error:
-            if not missing_ok or not _is_absence(error):
+            if not _is_absence(error):
                 raise
-            lacking = error
+            lacking = lacking or error
             continue
         found += [(source, file) for file in files]
-    if not found and lacking is not None:
+    # A platform may have nothing but the journal yet; a file that is missing among others is a slip.
+    if lacking is not None and not (missing_ok and found) and not (none_ok and not found):
         raise lacking
     return found
 
 
+def _without_erased(plan: Plan, parts: list[Part], erased: Erased) -> tuple[list[Part], set[str]]:
+    """The parts in order, without forgotten accounts; and the names of those that had to be replaced."""
+    order = {source: at for at, source in enumerate((*plan.sources, JOURNAL))}
+    parts.sort(key=lambda part: (order[part.source], part.file, part.fingerprint))
+    if not erased.until_ms:
+        return parts, set()
+    kept = [without_erased(part, erased) for part in parts]
+    return kept, {old.folder.name for old, new in zip(parts, kept, strict=True) if old is not new}
+
+
 def _is_absence(error: DataError) -> bool:
-    return error.problem.startswith(("no such file", "no file matches"))
+    return error.problem.startswith(("no such file", "no file matches", "no such folder"))
 
 
 def _sweep(folder: Path) -> None:
@@ -178,22 +261,28 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(left)
 
 
-def _prune(workspace: Workspace, used: set[str]) -> None:
-    """Remove staged parts that neither this build nor a snapshot that can be appended to uses."""
+def _prune(workspace: Workspace, used: set[str], replaced: set[str]) -> None:
+    """Remove staged parts that neither this build nor a snapshot that can be appended to uses.
+
+    Those that held forgotten accounts go in any case.
+    """
     for identity in workspace.in_use_or_before("snapshot"):
         manifest = workspace.path_of("snapshot", identity) / "manifest.json"
         if manifest.exists():
             used |= {entry["part"] for entry in json.loads(manifest.read_text())["files"]}
-    for folder in workspace.staging.iterdir():
-        if folder.is_dir() and folder.name not in used:
-            # Renamed first: killed in the middle, this leaves nothing that looks like a whole part.
-            shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")))
+    for folder in workspace.staging.iterdir() if workspace.staging.exists() else ():
+        if folder.is_dir() and (folder.name not in used or folder.name in replaced):
+            remove_part(folder)
 
 
-def _identity(assembled: Assembled) -> str:
-    """The same content in the same order of indices and the same format has the same id."""
-    layout = hashlib.sha256(f"{FORMAT}:{assembled.content_hash}".encode())
+def _identity(assembled: Assembled, seq: int) -> str:
+    """The same content in the same order of indices, of the same journal and format, has the same id."""
+    layout = hashlib.sha256(f"{FORMAT}:{seq}:{assembled.content_hash}".encode())
     layout.update(np.ascontiguousarray(assembled.rank).data if assembled.rank.size else b"")
+    # What nothing touches any more is no content, but what is left of its name differs once it is forgotten.
+    names = assembled.tables.node_names
+    if names is not None:
+        layout.update(np.ascontiguousarray(names[assembled.rank < 0]).tobytes())
     return f"s{layout.hexdigest()[:12]}"
 
 
@@ -229,6 +318,7 @@ def _manifest(
             name: sum(getattr(count, name) for count in assembled.counts)
             for name in ("rows", "in_graph", "duplicates", "quarantined")
         },
+        "last_seq": last_seq(parts),
         "key_fingerprint": key_fingerprint,
         "prevalence": spec.prevalence,
         "assume_good_after_ms": spec.assume_good_after_ms,
@@ -236,31 +326,22 @@ def _manifest(
     }
 
 
-def _report(
-    plan: Plan,
-    assembled: Assembled,
-    workspace: Workspace,
-    identity: str,
-    files: tuple[int, int],
-    seconds: float,
-) -> BuildReport:
+def _graph_figures(plan: Plan, assembled: Assembled) -> dict[str, Any]:
     tables = assembled.tables
     by_kind = np.bincount(tables.node_kind[assembled.rank >= 0], minlength=len(plan.kinds))
     hubs = tables.hubs
-    return BuildReport(
-        snapshot_id=identity,
-        content_hash=assembled.content_hash,
-        path=workspace.path_of("snapshot", identity),
-        name=plan.spec.name,
-        simulated=plan.spec.simulated,
-        sources=assembled.counts,
-        accounts=len(tables.account_node),
-        entities={kind.name: int(by_kind[at]) for at, kind in enumerate(plan.kinds) if at},
-        edges={edges.name: len(edges.src) for edges in tables.relations},
-        events=len(tables.event_time_ms),
-        hubs=() if hubs is None else tuple(hubs.select("kind", "key", "accounts", "reason").to_dicts()),
-        fold_policy=tables.manifest["fold_policy"],
-        files_read=files[0],
-        files_reused=files[1],
-        seconds=seconds,
-    )
+    times = tables.event_time_ms[tables.event_time_ms != NO_TIME]
+    return {
+        "content_hash": assembled.content_hash,
+        "name": plan.spec.name,
+        "simulated": plan.spec.simulated,
+        "sources": assembled.counts,
+        "accounts": len(tables.account_node),
+        "entities": {kind.name: int(by_kind[at]) for at, kind in enumerate(plan.kinds) if at},
+        "edges": {edges.name: len(edges.src) for edges in tables.relations},
+        "events": len(tables.event_time_ms),
+        "hubs": () if hubs is None else tuple(hubs.select("kind", "key", "accounts", "reason").to_dicts()),
+        "fold_policy": tables.manifest["fold_policy"],
+        "time_range_ms": (int(times.min()), int(times.max())) if len(times) else None,
+        "erased": sum(count.reasons.get("erased", 0) for count in assembled.counts),
+    }

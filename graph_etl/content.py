@@ -107,12 +107,16 @@ def _add_accounts(content: _Content, tables: SnapshotTables, rank: NDArray[np.in
         else:
             # One pattern of bits for every missing value.
             content.add(attribute.name, np.where(np.isnan(values), np.nan, values))
-    for name in ("verdicts", "groups"):
+    for name in ("verdicts", "groups", "cuts"):
         table: pl.DataFrame | None = getattr(tables, name)
         if table is None:
             continue
-        content.add(f"{name}.account", account_rank[table["account"].to_numpy()])
-        for column in table.columns[1:]:
+        ends = [column for column in ("account", "other") if column in table.columns]
+        # The two of a cut are alike; which one stands first depends on their indices.
+        ranks = np.sort(np.stack([account_rank[table[end].to_numpy()] for end in ends]), axis=0)
+        for end, of_end in zip(ends, ranks, strict=True):
+            content.add(f"{name}.{end}", of_end)
+        for column in table.columns[len(ends) :]:
             content.add_text(f"{name}.{column}", table[column].cast(pl.String))
 
 

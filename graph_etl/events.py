@@ -67,23 +67,34 @@ class Accepted:
     conflicts: NDArray[np.int64]
 
 
-def accept(events: EventRows, rejected: NDArray[np.bool_]) -> Accepted:
+def accept(events: EventRows, rejected: NDArray[np.bool_], live: NDArray[np.bool_]) -> Accepted:
     """Order the rows by when they became known, then by source, file and row; keep the first of each event.
+
+    Of an event that the journal and a file hold, the journal's row is kept: that is what was seen live.
 
     Args:
         events: All rows.
         rejected: ``bool[R]``, rows that are out for another reason.
+        live: ``bool[R]``, rows of the journal.
 
     Returns:
         Which rows are in the graph, at which position.
     """
     order = _known_order(events)
     order = order[~rejected[order]]
-    first = first_with_name(events.identity[order])
+    of_journal = live[order]
+    if of_journal.any():
+        preferred = np.concatenate([order[of_journal], order[~of_journal]])
+    else:
+        preferred = order
+    first = first_with_name(events.identity[preferred])
     kept = first == np.arange(len(first))
-    rows = order[kept]
-    again, before = order[~kept], order[first[~kept]]
-    same = (events.content[again] == events.content[before]).all(axis=1)
+    again, before = preferred[~kept], preferred[first[~kept]]
+    # A file may tell of an event in other words than the request did.
+    same = (events.content[again] == events.content[before]).all(axis=1) | (live[before] & ~live[again])
+    stays = np.zeros(len(events.row), np.bool_)
+    stays[preferred[kept]] = True
+    rows = order[stays[order]]
     pos = np.full(len(events.row), -1, np.int64)
     pos[rows] = np.arange(len(rows))
     return Accepted(rows, pos, np.sort(again[same]), np.sort(again[~same]))

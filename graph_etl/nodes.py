@@ -12,7 +12,7 @@ from graph_etl.identity import first_with_name
 from graph_etl.snapshot import node_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -114,7 +114,11 @@ def _order(kind: NDArray[np.int16], key: pl.Series) -> NDArray[np.int64]:
 
 
 def lay_out(
-    named: NamedNodes, touched: NDArray[np.bool_], kinds: Sequence[KindInfo], previous: Snapshot | None
+    named: NamedNodes,
+    touched: NDArray[np.bool_],
+    kinds: Sequence[KindInfo],
+    previous: Snapshot | None,
+    tombstone: Callable[[int], str] | None = None,
 ) -> NodeLayout:
     """Give each node that the graph touches its index.
 
@@ -123,6 +127,8 @@ def lay_out(
         touched: ``bool[U]``, whether a row of the graph touches the node.
         kinds: Kinds of nodes.
         previous: The snapshot whose indices stay as they are; new nodes come after its own.
+        tombstone: Gives nodes of the previous snapshot that no row touches any more another key, by index;
+            None: they keep theirs.
 
     Returns:
         The layout; nodes new to it are sorted by kind and key.
@@ -144,7 +150,10 @@ def lay_out(
     names = np.zeros((len(kind), 2), np.uint64)
     rank = np.full(len(kind), -1, np.int32)
     names[index[order]] = named.names[order]
-    for node in np.flatnonzero(np.bincount(index[order], minlength=len(kind)) == 0):
+    absent = np.flatnonzero(np.bincount(index[order], minlength=len(kind)) == 0)
+    if tombstone is not None and len(absent):
+        key = key.scatter(absent, [tombstone(int(node)) for node in absent])
+    for node in absent:
         names[node] = node_hashes(kinds[kind[node]].name, [key[int(node)]])[0]
     rank[index[order]] = np.arange(len(order), dtype=np.int32)
     new_accounts = n_old + np.flatnonzero(named.kind[new] == ACCOUNT)

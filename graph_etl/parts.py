@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+
+from graph_etl.errors import RingwatchError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +29,13 @@ NODE_SCHEMA = {
 }
 
 
+class PartDamaged(RingwatchError):
+    """A staged part is not what was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One staged file.
+    """One staged file, or one range of the journal.
 
     Attributes:
         source: Name of the source.
@@ -56,8 +63,25 @@ class Part:
 
         Returns:
             The part.
+
+        Raises:
+            PartDamaged: If one of its files is missing or is not as it was written.
         """
-        return cls(source, file, fingerprint, folder, json.loads((folder / "part.json").read_text()))
+        try:
+            meta: dict[str, Any] = json.loads((folder / "part.json").read_text())
+            whole = all(_digest(folder / name) == digest for name, digest in meta["files"].items())
+        except (OSError, ValueError, KeyError):
+            whole, meta = False, {}
+        if not whole:
+            message = f"{folder}: damaged; delete it and build again"
+            raise PartDamaged(message)
+        return cls(source, file, fingerprint, folder, meta)
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of its tables of rows."""
+        names = [name.removesuffix(".parquet") for name in self.meta["files"]]
+        return sorted(name for name in names if name not in ("nodes", "quarantine"))
 
     def table(self, name: str) -> pl.DataFrame | None:
         """One of its tables.
@@ -89,10 +113,18 @@ def write_part(folder: Path, tables: dict[str, pl.DataFrame], meta: dict[str, An
         tables: Tables by name.
         meta: What goes into ``part.json``.
     """
+    files: dict[str, str] = {}
     for name, table in tables.items():
         if len(table):
-            table.write_parquet(folder / f"{name}.parquet", compression="lz4", statistics=False)
-    (folder / "part.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+            path = folder / f"{name}.parquet"
+            table.write_parquet(path, compression="lz4", statistics=False)
+            files[path.name] = _digest(path)
+    (folder / "part.json").write_text(json.dumps(meta | {"files": files}, indent=1, sort_keys=True) + "\n")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def pairs(table: pl.DataFrame, low: str, high: str) -> NDArray[np.uint64]:

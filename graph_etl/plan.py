@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from graph_etl.snapshot import KindInfo
-from graph_etl.spec import ACCOUNT, Spec
+from graph_etl.spec import ACCOUNT, JOURNAL, Spec
 
 if TYPE_CHECKING:
     from graph_etl import spec as specs
@@ -175,7 +175,23 @@ class SplitPlan:
         return tuple(dict.fromkeys([self.account, *(mask for split in self.masks for mask in split if mask)]))
 
 
-Mapping = EventPlan | VerdictPlan | GroupPlan | FoldPlan | SplitPlan
+@dataclass(frozen=True, slots=True)
+class CutPlan:
+    """Rows of the journal that say which accounts are not linked."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPlan:
+    """Rows of the journal that are counted and say nothing of the graph."""
+
+    name: str
+    source: str
+
+
+Mapping = EventPlan | VerdictPlan | GroupPlan | FoldPlan | SplitPlan | CutPlan | RecordPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +233,21 @@ class Plan:
         return [mapping for mapping in self.mappings if isinstance(mapping, EventPlan)]
 
     @property
+    def attributes(self) -> tuple[AttributeColumn, ...]:
+        """Attributes of accounts, each once, in the order of the spec."""
+        found: dict[str, AttributeColumn] = {}
+        for mapping in self.events:
+            for attribute in mapping.attributes:
+                found.setdefault(attribute.name, attribute)
+        return tuple(found.values())
+
+    @property
+    def identifier_kinds(self) -> tuple[int, ...]:
+        """Kinds of what accounts use, as events and accounts name them, and of what is derived from it."""
+        named = {column.kind for mapping in self.events for column in mapping.identifiers}
+        return tuple(sorted(named | {derived for kind in named for derived in self.derived[kind]}))
+
+    @property
     def has_either(self) -> bool:
         """Whether an end may be an account or an entity, as the sources of accounts tell."""
         ends = [end for mapping in self.events for end in (mapping.src, mapping.dst)]
@@ -238,7 +269,7 @@ def plan_of(spec: Spec) -> Plan:
         spec: The spec.
 
     Returns:
-        The plan.
+        The plan, with the mappings of the journal after those of the spec.
     """
     names = [ACCOUNT, *spec.kinds]
     kinds = [KindInfo(ACCOUNT, False, not spec.account_ids.secret)]
@@ -258,7 +289,39 @@ def plan_of(spec: Spec) -> Plan:
         mappings.append(FoldPlan("folds", spec.folds.source, spec.folds.account, spec.folds.fold))
     if spec.splits is not None:
         mappings.append(SplitPlan("splits", spec.splits.source, spec.splits.account))
-    return Plan(spec, tuple(kinds), tuple(derived), tuple(mappings))
+    plan = Plan(spec, tuple(kinds), tuple(derived), tuple(mappings))
+    return replace(plan, mappings=(*mappings, *_of_journal(plan)))
+
+
+def _of_journal(plan: Plan) -> list[Mapping]:
+    mappings: list[Mapping] = []
+    if plan.spec.accounts:
+        mappings.append(_live("accounts", plan.attributes, lists_accounts=True))
+    mappings += [_live("events"), _live("interactions")]
+    verdicts = VerdictPlan("verdicts", JOURNAL, "", "", frozenset(), frozenset(), None, None, None, None)
+    records = [RecordPlan(name, JOURNAL) for name in ("switches", "erasures")]
+    return [*mappings, verdicts, CutPlan("cuts", JOURNAL), *records]
+
+
+def _live(
+    name: str, attributes: tuple[AttributeColumn, ...] = (), *, lists_accounts: bool = False
+) -> EventPlan:
+    return EventPlan(
+        name=name,
+        source=JOURNAL,
+        lists_accounts=lists_accounts,
+        type=(),
+        src=Endpoint("", 0),
+        dst=None,
+        directed=True,
+        time=None,
+        known_at=None,
+        event_id=None,
+        value_column=None,
+        value="one",
+        identifiers=(),
+        attributes=attributes,
+    )
 
 
 def _time(column: specs.TimeColumn | None) -> TimeColumn | None:

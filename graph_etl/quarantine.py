@@ -22,18 +22,24 @@ ROW_REASONS = {
     "amount_unreadable": "the amount or count is no number",
     "endpoint_missing": "one end of the interaction is empty",
     "endpoint_unreadable": "one end of the interaction could not be read as its kind",
+    "erased": "its account asked to be forgotten",
     "event_id_conflict": "the same event id came earlier with other content",
     "fold_conflict": "an earlier row puts the account into another fold or part of the splits",
+    "kind_unknown": "the spec names no such kind of counterparts",
     "known_at_unreadable": "the time at which the row became known could not be read",
     "line_unreadable": "the line could not be parsed",
     "time_missing": "no time in the row",
     "time_unreadable": "the time could not be read",
     "type_missing": "no type in the row",
+    "type_unknown": "the spec names no such type of events or, for interactions, none with two ends",
 }
 """Why a whole row is kept out of the graph."""
 
 CELL_REASONS = {
     "identifier_unreadable": "it could not be read as its kind; the row is in the graph without it",
+    "attribute_elsewhere": "only events that bring accounts in say what they are; the row is in without it",
+    "attribute_unknown": "the spec names no such attribute; the row is in the graph without it",
+    "identifier_unknown": "the spec names no identifiers of this kind; the row is in the graph without it",
     "attribute_unreadable": "the attribute is no number or flag; the row is in the graph without it",
 }
 """Why one cell of a row that is in the graph was left out."""
@@ -142,7 +148,8 @@ def check_share(quarantine: pl.DataFrame, rows: int, limit: float) -> None:
     Raises:
         TooManyQuarantined: If the share is larger; names the three commonest reasons.
     """
-    lost = quarantine.filter(pl.col("scope") == "row")
+    # Who asked to be forgotten is no fault of the data.
+    lost = quarantine.filter((pl.col("scope") == "row") & (pl.col("reason") != "erased"))
     if rows == 0 or len(lost) <= limit * rows:
         return
     commonest = (

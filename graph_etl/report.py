@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,12 @@ class BuildReport:
         files_read: Files read by this build.
         files_reused: Files that earlier builds had read already.
         seconds: Wall time.
+        time_range_ms: First and last time of an event, milliseconds; None if none has a time.
+        last_seq: Last row of the journal that is in the snapshot; 0 without a journal.
+        journal_read: Parts of the journal read by this build.
+        journal_reused: Parts of the journal that earlier builds had read already.
+        erased: Rows left out because their account asked to be forgotten.
+        warnings: What may not be as it was meant, a line each.
     """
 
     snapshot_id: str
@@ -80,6 +89,12 @@ class BuildReport:
     files_read: int
     files_reused: int
     seconds: float
+    time_range_ms: tuple[int, int] | None = None
+    last_seq: int = 0
+    journal_read: int = 0
+    journal_reused: int = 0
+    erased: int = 0
+    warnings: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -125,6 +140,12 @@ class BuildReport:
             for reason, number in sorted(found.items(), key=lambda item: (-item[1], item[0]))
         ]
         graph: list[tuple[str | int, ...]] = [("accounts", self.accounts), ("events", self.events)]
+        if self.time_range_ms is not None:
+            graph += [
+                (what, _iso(time_ms))
+                for what, time_ms in zip(("first event", "last event"), self.time_range_ms, strict=True)
+            ]
+        graph += [("last row of the journal", self.last_seq)] if self.last_seq else []
         graph += [(f"entities of kind {kind}", number) for kind, number in self.entities.items()]
         graph += [(f"edges {relation}", number) for relation, number in self.edges.items()]
         tables = [
@@ -145,3 +166,11 @@ class BuildReport:
             title = f"Hubs ({len(self.hubs):,} in all)" if len(self.hubs) > most_hubs else "Hubs"
             tables.append(ReportTable(title, ("kind", "key", "accounts", "why"), rows))
         return tuple(tables)
+
+
+def _iso(time_ms: int) -> str:
+    try:
+        moment = _EPOCH + timedelta(milliseconds=time_ms)
+    except OverflowError:  # counted from another start, in another unit
+        return f"{time_ms} ms"
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -342,8 +342,20 @@ class Snapshot:
 
     @cached_property
     def verdicts(self) -> pl.DataFrame:
-        """Columns account, label (1 bad, 0 good), known_ms (null: a target only), reason; oldest first."""
+        """Columns account, label, known_ms (null: a target only), reason, source, abuse_type; oldest first.
+
+        Label 1 is bad, 0 good, -1 none: a verdict was undone and nothing stands in its place.
+        """
         return _table(self.path / "verdicts.parquet")
+
+    @cached_property
+    def cuts(self) -> pl.DataFrame:
+        """Pairs of accounts that are not linked: account, other, until_ms, known_pos, undone_pos.
+
+        A cut holds at horizon ``h`` if ``known_pos < h`` and, where it was undone, ``h <= undone_pos``; it
+        ends at ``until_ms`` (null: never).
+        """
+        return _table(self.path / "cuts.parquet")
 
     @cached_property
     def groups(self) -> pl.DataFrame:
@@ -439,6 +451,11 @@ class Snapshot:
     def end_horizon(self) -> int:
         """The horizon at which everything is visible."""
         return self.n_events
+
+    @property
+    def last_seq(self) -> int:
+        """The last row of the journal that is in the snapshot; 0 without a journal."""
+        return int(self.manifest["last_seq"])
 
     def horizon_at(self, time_ms: int) -> int:
         """The horizon at a time.

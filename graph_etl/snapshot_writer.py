@@ -27,7 +27,21 @@ HUB_SCHEMA = {
     "reason": pl.String,
     "since_ms": pl.Int64,
 }
-_VERDICT_SCHEMA = {"account": pl.Int32, "label": pl.Int8, "known_ms": pl.Int64, "reason": pl.String}
+VERDICT_SCHEMA = {
+    "account": pl.Int32,
+    "label": pl.Int8,
+    "known_ms": pl.Int64,
+    "reason": pl.String,
+    "source": pl.String,
+    "abuse_type": pl.String,
+}
+CUT_SCHEMA = {
+    "account": pl.Int32,
+    "other": pl.Int32,
+    "until_ms": pl.Int64,
+    "known_pos": pl.Int64,
+    "undone_pos": pl.Int64,
+}
 _GROUP_SCHEMA = {"account": pl.Int32, "group": pl.String, "role": pl.String, "mapping": pl.Int32}
 
 
@@ -80,6 +94,7 @@ class SnapshotTables:
         hub_since: ``int64[N]``; ``NO_HUB`` by default.
         hubs: One row a hub, with its reason.
         verdicts: One row a verdict, in the order in which they became known.
+        cuts: Pairs of accounts that are not linked.
         groups: Known groups.
         folds: ``int8[A]``.
         splits: ``int8[A, n_splits]`` or None: 0 train, 1 validation, 2 test, -1 none.
@@ -106,6 +121,7 @@ class SnapshotTables:
     hub_since: NDArray[np.int64] | None = None
     hubs: pl.DataFrame | None = None
     verdicts: pl.DataFrame | None = None
+    cuts: pl.DataFrame | None = None
     groups: pl.DataFrame | None = None
     folds: NDArray[np.int8] | None = None
     splits: NDArray[np.int8] | None = None
@@ -201,7 +217,11 @@ def _write_strings(path: Path, strings: pa.Array) -> None:
 
 def _frame(given: pl.DataFrame | None, schema: dict[str, Any]) -> pl.DataFrame:
     empty = pl.DataFrame(schema=schema)
-    return empty if given is None else given.select(pl.col(name).cast(kind) for name, kind in schema.items())
+    if given is None:
+        return empty
+    return pl.concat([empty, given], how="diagonal_relaxed").select(
+        pl.col(name).cast(kind) for name, kind in schema.items()
+    )
 
 
 def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
@@ -250,7 +270,8 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
         _save(folder, name, array)
     _write_strings(folder / "node_keys.arrow", keys)
     _frame(tables.hubs, HUB_SCHEMA).write_parquet(folder / "hubs.parquet")
-    _frame(tables.verdicts, _VERDICT_SCHEMA).write_parquet(folder / "verdicts.parquet")
+    _frame(tables.verdicts, VERDICT_SCHEMA).write_parquet(folder / "verdicts.parquet")
+    _frame(tables.cuts, CUT_SCHEMA).write_parquet(folder / "cuts.parquet")
     _frame(tables.groups, _GROUP_SCHEMA).write_parquet(folder / "groups.parquet")
     if tables.quarantine is not None:
         tables.quarantine.write_parquet(folder / "quarantine.parquet")

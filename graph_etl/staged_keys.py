@@ -16,6 +16,8 @@ from graph_etl.parts import NODE_SCHEMA
 from graph_etl.snapshot import node_hashes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from graph_etl.identifiers import Hasher
@@ -34,6 +36,21 @@ def trimmed(values: pl.Series) -> pl.Series:
     """
     texts = as_text(values).str.strip_chars()
     return texts.set(texts == "", None)
+
+
+def account_aliases(ids: Sequence[str], hasher: Hasher | None) -> NDArray[np.uint64]:
+    """Names by which an end finds its account; keyed, as it may be a private identifier.
+
+    Args:
+        ids: ``n`` account ids as they stand in the source; blank: none.
+        hasher: Hashes what is not public; None if nothing is.
+
+    Returns:
+        ``uint64[n, 2]``.
+    """
+    if hasher is not None:
+        ids = [hasher.key("alias", one) if one else "" for one in ids]
+    return node_hashes("alias", ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +168,7 @@ class KeyNamer:
         return pl.Series(values.name, keys, pl.String)
 
     def _aliases(self, distinct: pl.Series) -> NDArray[np.uint64]:
-        """Names by which an end finds its account; keyed, as it may be a private identifier."""
-        if self._hasher is not None:
-            distinct = self._hashed(distinct, "alias")
-        return node_hashes("alias", distinct.fill_null("").to_list())
+        return account_aliases(distinct.fill_null("").to_list(), self._hasher)
 
     def _number(
         self,

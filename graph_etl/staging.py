@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from graph_etl.parts import Part, write_part
+from graph_etl.parts import Part, PartDamaged, write_part
 from graph_etl.plan import EventPlan, FoldPlan, GroupPlan, Mapping, Plan, SplitPlan, VerdictPlan
 from graph_etl.quarantine import Notes, gathered
 from graph_etl.readers import ROW_ERROR
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from graph_etl.readers import SourceFile
 
 # Rises when parts staged by an older version must not be used any more.
-_VERSION = 1
+_VERSION = 2
 
 
 def part_name(plan: Plan, source: str, fingerprint: str, key_fingerprint: str | None) -> str:
@@ -65,11 +66,43 @@ def stage(
         The part, and whether this call staged it.
     """
     folder = staging / part_name(plan, source, file.fingerprint, key_fingerprint)
-    fresh = not folder.exists()
-    if fresh:
-        with fresh_folder(folder) as partial:
-            _stage(plan, file, source, partial, hasher)
-    return Part.open(folder, source=source, file=file.name, fingerprint=file.fingerprint), fresh
+    part = staged_part(folder, source=source, file=file.name, fingerprint=file.fingerprint)
+    if part is not None:
+        return part, False
+    with fresh_folder(folder) as partial:
+        _stage(plan, file, source, partial, hasher)
+    return Part.open(folder, source=source, file=file.name, fingerprint=file.fingerprint), True
+
+
+def staged_part(folder: Path, *, source: str, file: str, fingerprint: str) -> Part | None:
+    """Open a part if it is there; a copy without forgotten accounts stands for the part.
+
+    Args:
+        folder: Where the part was staged.
+        source: Name of the source.
+        file: Name of the file.
+        fingerprint: SHA-256 of the file.
+
+    Returns:
+        The part; None if it has to be staged. What is damaged is removed.
+    """
+    for found in (*sorted(folder.parent.glob(f"{folder.name}.*")), folder):
+        if not found.exists():
+            continue
+        try:
+            return Part.open(found, source=source, file=file, fingerprint=fingerprint)
+        except PartDamaged:
+            remove_part(found)
+    return None
+
+
+def remove_part(folder: Path) -> None:
+    """Remove a staged part; killed in the middle, this leaves nothing that looks like a whole one.
+
+    Args:
+        folder: Where it is staged.
+    """
+    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")))
 
 
 def _stage(plan: Plan, file: SourceFile, source: str, folder: Path, hasher: Hasher | None) -> None:

@@ -13,6 +13,8 @@ from graph_etl.identity import row_names
 from graph_etl.plan import FoldPlan, GroupPlan, SplitPlan, VerdictPlan
 from graph_etl.quarantine import Notes
 from graph_etl.snapshot import NO_TIME
+from graph_etl.snapshot_writer import VERDICT_SCHEMA
+from graph_etl.spec import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ class Targets:
     """What there is to learn.
 
     Attributes:
-        verdicts: account, label, known_ms, reason; oldest first.
+        verdicts: account, label, known_ms, reason, source, abuse_type; oldest first.
         groups: account, group, role, mapping.
         folds: ``int8[A]``.
         fold_policy: ``given``, ``rings``, ``time`` or ``stratified``.
@@ -138,7 +140,7 @@ def find_targets(
         What there is to learn.
     """
     rows = _Rows(plan, parts, named, layout, node_account)
-    verdicts = _verdicts(rows.of(VerdictPlan), first_seen_ms)
+    verdicts = _verdicts(plan, rows.of(VerdictPlan), first_seen_ms)
     groups = _groups(plan, rows.of(GroupPlan))
     labels = np.full(len(first_seen_ms), -1, np.int8)
     last = verdicts.group_by("account", maintain_order=True).last()
@@ -161,15 +163,47 @@ def find_targets(
     return Targets(verdicts, groups, folds, policy, splits, rows.quarantine, rows.duplicates)
 
 
-def _verdicts(rows: pl.DataFrame | None, first_seen_ms: NDArray[np.int64]) -> pl.DataFrame:
-    schema = {"account": pl.Int32, "label": pl.Int8, "known_ms": pl.Int64, "reason": pl.String}
+def _verdicts(plan: Plan, rows: pl.DataFrame | None, first_seen_ms: NDArray[np.int64]) -> pl.DataFrame:
     if rows is None:
-        return pl.DataFrame(schema=schema)
+        return pl.DataFrame(schema=VERDICT_SCHEMA)
     seen = pl.Series("seen", first_seen_ms[rows["account"].to_numpy()])
     seen = seen.set(seen == NO_TIME, None)
     known = pl.when("delayed").then(seen + pl.col("delay_ms")).otherwise(pl.col("known_ms"))
     told = rows.with_columns(known.alias("known_ms")).sort("known_ms", nulls_last=False, maintain_order=True)
-    return told.select(pl.col(name).cast(kind) for name, kind in schema.items())
+    live = [at for at, mapping in enumerate(plan.mappings) if mapping.source == JOURNAL]
+    told = _with_undone(told.with_columns(pl.col("mapping").is_in(live).alias("live")))
+    empty = pl.DataFrame(schema=VERDICT_SCHEMA)
+    return pl.concat([empty, told], how="diagonal_relaxed").select(
+        pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items()
+    )
+
+
+def _with_undone(told: pl.DataFrame) -> pl.DataFrame:
+    """Give each row that undoes the last live verdict the label that stands from then on, -1 for none."""
+    undoing = told.filter(pl.col("live") & (pl.col("label") < 0))["account"].unique()
+    if not len(undoing):
+        return told
+    told = told.with_row_index("at")
+    labels: dict[int, int] = {}
+    nothing_undone: list[int] = []
+    standing: dict[int, list[tuple[bool, int]]] = {}
+    rows = told.filter(pl.col("account").is_in(undoing.to_list()))
+    for at, account, label, known_ms, live in rows.select(
+        "at", "account", "label", "known_ms", "live"
+    ).iter_rows():
+        of_account = standing.setdefault(account, [])
+        if label >= 0:
+            # Nobody knows when a verdict without a time was known, so it cannot come to stand at a time.
+            of_account += [] if known_ms is None else [(live, label)]
+            continue
+        last = next((place for place in reversed(range(len(of_account))) if of_account[place][0]), None)
+        if last is None:
+            nothing_undone.append(at)
+            continue
+        del of_account[last]
+        labels[at] = of_account[-1][1] if of_account else -1
+    replaced = pl.col("at").replace_strict(labels, default=pl.col("label"), return_dtype=pl.Int8)
+    return told.with_columns(replaced.alias("label")).filter(~pl.col("at").is_in(nothing_undone))
 
 
 def _groups(plan: Plan, rows: pl.DataFrame | None) -> pl.DataFrame:

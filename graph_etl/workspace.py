@@ -78,15 +78,18 @@ def sync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Replace a file so that a reader sees the old text or the new one, never a half.
 
     Args:
         path: The file.
         text: Its new text.
+        mode: Who may read it.
     """
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as stream:
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
@@ -321,6 +324,19 @@ class Workspace:
                     f"{self.path}: another {name} is running there; wait for it or use another --workspace"
                 )
                 raise WorkspaceError(message) from None
+            yield
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold one file of the workspace against other writers; waits for them.
+
+        Args:
+            name: What it is for.
+
+        Yields:
+            Nothing.
+        """
+        with self._locked(name, wait=True):
             yield
 
     @contextmanager

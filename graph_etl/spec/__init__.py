@@ -2,7 +2,7 @@
 
 from graph_etl.spec.base import duration_ms
 from graph_etl.spec.loading import load_spec, parse_spec
-from graph_etl.spec.models import ACCOUNT, Spec
+from graph_etl.spec.models import ACCOUNT, JOURNAL, Spec
 from graph_etl.spec.parts import (
     ANY_LABEL,
     AccountIds,
@@ -24,6 +24,7 @@ from graph_etl.spec.sources import ROW, Source
 __all__ = [
     "ACCOUNT",
     "ANY_LABEL",
+    "JOURNAL",
     "ROW",
     "AccountIds",
     "AccountMapping",

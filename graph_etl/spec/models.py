@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ACCOUNT = "account"
 """The kind of the accounts themselves."""
 
+JOURNAL = "journal"
+"""The source that is no file: what the service accepted."""
+
 SIGNUP, RETROSPECTIVE = "signup", "retrospective"
 
 
@@ -93,6 +96,13 @@ class Spec(SpecPart):
         if ACCOUNT in kinds:
             reject("'account' is not a kind to declare: accounts are always there", key=ACCOUNT)
         return kinds
+
+    @field_validator("sources")
+    @classmethod
+    def _not_the_journal(cls, sources: dict[str, Source]) -> dict[str, Source]:
+        if JOURNAL in sources:
+            reject("'journal' is what the service accepted, not a source to declare; rename it", key=JOURNAL)
+        return sources
 
     @field_validator("moments", mode="before")
     @classmethod

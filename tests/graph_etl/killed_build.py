@@ -1,15 +1,17 @@
 """Builds a spec in a process of its own; kills itself with SIGKILL at the n-th time it touches a file.
 
-Usage: ``python -m tests.graph_etl.killed_build SPEC WORKSPACE KILL_AT [PART_OF_PATH]``; 0 never kills.
-Prints the content hash.
+Usage: ``python -m tests.graph_etl.killed_build SPEC WORKSPACE KILL_AT [PART_OF_PATH [JOURNAL]]``; 0 never
+kills. Prints the content hash.
 """
 
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from graph_etl import Workspace, build, load_spec
+from tests.graph_etl.journals import LinesJournal
 
 _TOUCHES = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove")
 
@@ -31,8 +33,9 @@ def main() -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     loaded = load_spec(spec)
+    journal = LinesJournal(Path(sys.argv[5])) if len(sys.argv) > 5 else None
     sys.addaudithook(watch)
-    sys.stdout.write(build(loaded, Workspace(workspace)).content_hash + "\n")
+    sys.stdout.write(build(loaded, Workspace(workspace), journal=journal).content_hash + "\n")
 
 
 if __name__ == "__main__":

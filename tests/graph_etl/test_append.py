@@ -173,10 +173,13 @@ def test_another_spec_cannot_be_appended(tmp_path: Path, first: Built) -> None:
         build(spec, first.workspace, append=True)
 
 
-def test_lost_parts_are_told(first: Built) -> None:
+def test_lost_parts_are_told_unless_their_files_are_there(tmp_path: Path, first: Built) -> None:
     shutil.rmtree(first.workspace.staging)
-    with pytest.raises(AppendError, match=r"what was read from people_1\.csv is gone; .* without --append"):
-        build(first.spec, first.workspace, append=True)
+    with pytest.raises(AppendError, match=r"what was read from people_1\.csv is gone .* without --append"):
+        _built(tmp_path / "day2", DAY_2, first.workspace, append=True)
+    again = build(first.spec, first.workspace, append=True)
+    assert again.snapshot_id == first.report.snapshot_id
+    assert again.files_read == 3
 
 
 _NAMES = st.sampled_from(["ann", "bob", "cyd", "dan", "eve"])
