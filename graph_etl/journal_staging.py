@@ -280,7 +280,7 @@ class _Staging:
     """Stages one range of the journal."""
 
     def __init__(self, plan: Plan, hasher: Hasher | None, erased: Erased) -> None:
-        self._plan, self._erased = plan, erased
+        self._plan, self._hasher, self._erased = plan, hasher, erased
         self._nodes = _Nodes(plan, hasher)
         self._kinds = {kind.name: ordinal for ordinal, kind in enumerate(plan.kinds)}
         self._used_kinds = frozenset(plan.identifier_kinds)
@@ -349,9 +349,13 @@ class _Staging:
                 self._cuts.append((row.seq, *ends, cut.until_ms, row.received_ms, cut.undone))
             case LiveErasure() as erasure:
                 self._counts["erasures"] += 1
-                self._erasures.append((self._erased.digest(erasure.account), row.received_ms))
+                self._erasures += [(one, row.received_ms) for one in self._digests(erasure.account)]
             case _:
                 self._counts["switches"] += 1
+
+    def _digests(self, account: str) -> list[str]:
+        (alias,) = account_aliases([account], self._hasher)
+        return [self._erased.digest(account), self._erased.alias_digest(int(alias[0]), int(alias[1]))]
 
     def _take_event(self, row: JournalRow, event: LiveEvent) -> None:
         name = "accounts" if self._lists(event.event_type) else "events"

@@ -69,7 +69,9 @@ class Part:
         """
         try:
             meta: dict[str, Any] = json.loads((folder / "part.json").read_text())
-            whole = all(_digest(folder / name) == digest for name, digest in meta["files"].items())
+            whole = meta.pop("digest") == _digest_of(meta) and all(
+                _digest(folder / name) == digest for name, digest in meta["files"].items()
+            )
         except (OSError, ValueError, KeyError):
             whole, meta = False, {}
         if not whole:
@@ -119,7 +121,13 @@ def write_part(folder: Path, tables: dict[str, pl.DataFrame], meta: dict[str, An
             path = folder / f"{name}.parquet"
             table.write_parquet(path, compression="lz4", statistics=False)
             files[path.name] = _digest(path)
-    (folder / "part.json").write_text(json.dumps(meta | {"files": files}, indent=1, sort_keys=True) + "\n")
+    meta = meta | {"files": files}
+    text = json.dumps(meta | {"digest": _digest_of(meta)}, indent=1, sort_keys=True)
+    (folder / "part.json").write_text(text + "\n")
+
+
+def _digest_of(meta: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:
