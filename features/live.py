@@ -462,9 +462,8 @@ class LiveGraph:
         place = self.end_horizon
         content = row.content
         time_ms = content.time_ms if isinstance(content, LiveEvent) else NO_TIME
-        # Windows go by the time of events, also where those are read in long after they happened; what comes
-        # late counts as known now, which is where the latest event is.
-        self._last_known_ms = max(self._last_known_ms, time_ms)
+        # The snapshot may hold what files told of the future; known times never fall.
+        self._last_known_ms = max(self._last_known_ms, row.received_ms)
         at = place - self.snapshot.end_horizon
         if at >= len(self._arrays["time_ms"]):
             self._grow("time_ms", "known_ms")

@@ -110,7 +110,10 @@ def since(whole: Built, orderly_files: dict[str, str]) -> list[LiveEvent | LiveV
 
 
 def journal(contents: list[LiveEvent | LiveVerdict]) -> Iterator[JournalRow]:
-    return (JournalRow(seq, 0, content) for seq, content in enumerate(contents, 1))
+    known_ms = 0
+    for seq, content in enumerate(contents, 1):
+        known_ms = max(known_ms, content.time_ms if isinstance(content, LiveEvent) else content.known_ms)
+        yield JournalRow(seq, known_ms, content)
 
 
 def differing(names: list[str], one: NDArray[np.float32], other: NDArray[np.float32]) -> list[str]:
