@@ -168,6 +168,8 @@ def _attribute(
     for tree in range(len(first_node) - 1):
         first = first_node[tree]
         size = first_node[tree + 1] - first
+        if size == 0:
+            continue  # a tree that is but a leaf says the same of every row
         count = n_points[tree]
         t = points[count]
         weight = weights[count]

@@ -97,3 +97,13 @@ def test_attributions_are_the_mean_over_all_orders(row: tuple[float, float]) -> 
                 known = frozenset(some)
                 worth += weight * (expected_by_hand(row, known | {column}) - expected_by_hand(row, known))
         assert found[column] == pytest.approx(worth, rel=1e-12)
+
+
+def test_trees_that_are_but_a_leaf_attribute_nothing() -> None:
+    leaf = BY_HAND[: BY_HAND.index("Tree=0")] + "Tree=0\nnum_leaves=1\nnum_cat=0\nleaf_value=8\nis_linear=0\n"
+    row = np.zeros((1, 2), dtype=np.float32)
+    assert TreeShapley.of(read_trees(leaf, "here")).attributions(row).tolist() == [0.0, 0.0]
+    both = f"{BY_HAND[: BY_HAND.index('end of trees')]}{leaf[leaf.index('Tree=0') :]}"
+    alone = TreeShapley.of(read_trees(BY_HAND, "here")).attributions(row)
+    np.testing.assert_array_equal(TreeShapley.of(read_trees(both, "here")).attributions(row), alone)
+    assert alone.all()  # not vacuous
