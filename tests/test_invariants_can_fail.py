@@ -41,6 +41,13 @@ BREAKS = [
         id="4-nothing-doubled",
     ),
     pytest.param(
+        "graph_etl/journal_staging.py",
+        "identity[given[own]] = row_names([types[own], ids[own]], int(own.sum()))",
+        "assert own is not None",
+        "tests/graph_etl/test_journal_build.py::test_files_told_again_by_the_journal_count_once",
+        id="4-nothing-doubled-by-the-journal",
+    ),
+    pytest.param(
         "rings/identity.py",
         "ids[at] = before\n",
         "ids[at] = None\n",
@@ -53,6 +60,13 @@ BREAKS = [
         "return normalised",
         "tests/graph_etl/test_quarantine.py::test_private_identifiers_rest_nowhere",
         id="7-raw-identifiers-never-rest",
+    ),
+    pytest.param(
+        "graph_etl/erasure.py",
+        "blank = ((self._dropped | self._gone | ~declared) & ~self._kept)[:-1]",
+        "blank = (self._gone & ~self._kept)[:-1]",
+        "tests/graph_etl/test_erasure.py::test_a_forgotten_account_is_not_in_the_next_snapshot",
+        id="7-the-forgotten-rest-nowhere",
     ),
     pytest.param(
         "gnn/validation.py",
