@@ -205,11 +205,12 @@ class BundleDraft:
         self._scores[head.moment] = head.calibration(margin)
         self._held_out[head.moment] = held_out
 
-    def write(self, workspace: Workspace) -> Bundle:
-        """Write the bundle and make it the current one.
+    def write(self, workspace: Workspace, *, publish: bool) -> Bundle:
+        """Write the bundle.
 
         Args:
             workspace: Where it goes.
+            publish: Whether it becomes the current one.
 
         Returns:
             The bundle, opened.
@@ -242,7 +243,8 @@ class BundleDraft:
                 }
             ).with_columns(pl.col("oof_score").fill_nan(None)).write_parquet(folder / "scores.parquet")
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
-        workspace.set_current("bundle", version)
+        if publish:
+            workspace.set_current("bundle", version)
         return Bundle.open(workspace.path_of("bundle", version))
 
     def _manifest(self, texts: dict[str, str]) -> dict[str, Any]:

@@ -92,9 +92,10 @@ def train(
     seed: int = 0,
     split: int | None = None,
     n_threads: int | None = None,
+    publish: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Bundle:
-    """Train a bundle on a snapshot and make it the current one.
+    """Train a bundle on a snapshot.
 
     The chain of each fold (trees, GraphSAGE, verdict inputs) is fitted without the labels of its held-out
     accounts; number of trees, verdict inputs, blend and calibration are chosen on held-out margins.
@@ -106,6 +107,7 @@ def train(
         split: Number of a given split to train on; the fold table if None.
         n_threads: Threads of trees and GraphSAGE; by the number of accounts if None, since on small data
             starting threads costs more than they bring.
+        publish: Whether the bundle becomes the workspace's current one.
         progress: Called with a stage, steps done and steps in all.
 
     Returns:
@@ -149,7 +151,7 @@ def train(
             margin = label_free_margin(input_specs(snapshot, with_contact=True), moment.columns)
             moment.calibration = label_free_calibration(margin, snapshot.manifest.get("prevalence"))
             draft.add(Head(moment.name, None, moment.blend, moment.calibration, contact=False), margin, None)
-        return draft.write(workspace)
+        return draft.write(workspace, publish=publish)
     sage = _graph_sage(run, moments, final)
     for moment in moments:
         _held_out_trees(run, moment)
@@ -178,7 +180,7 @@ def train(
         draft.baselines[moment.name] = _baselines(run, moment)
     run.tell("final fit", len(moments), len(moments))
     draft.sage = sage
-    return draft.write(workspace)
+    return draft.write(workspace, publish=publish)
 
 
 def _reached(snapshot: Snapshot, moment: str) -> NDArray[np.bool_]:
