@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +91,7 @@ def build(
         hasher = Hasher.from_env(required=spec.needs_key) if spec.needs_key else None
         key_fingerprint = None if hasher is None else hasher.fingerprint
         previous = _previous(plan, workspace, key_fingerprint) if append else None
+        before_seq = _seq_in_use(workspace)
         _sweep(workspace.staging)
         _sweep(workspace.snapshots)
         erased = read_erased(workspace, draw=journal is not None)
@@ -117,6 +119,10 @@ def build(
         _prune(workspace, {part.folder.name for part in parts}, replaced)
         tell("writing the snapshot", 2, 2)
     warnings = ["there was no snapshot to append to; built anew"] if append and previous is None else []
+    if last_seq(parts) < before_seq:
+        warnings.append(
+            f"rows of the journal up to {last_seq(parts):,} are in; the snapshot before held {before_seq:,}"
+        )
     return BuildReport(
         snapshot_id=identity,
         path=workspace.path_of("snapshot", identity),
@@ -150,6 +156,15 @@ def _previous(plan: Plan, workspace: Workspace, key_fingerprint: str | None) -> 
             )
             raise AppendError(message)
     return previous
+
+
+def _seq_in_use(workspace: Workspace) -> int:
+    identity = workspace.current()["snapshot"]
+    manifest = None if identity is None else workspace.path_of("snapshot", identity) / "manifest.json"
+    try:
+        return 0 if manifest is None else int(json.loads(manifest.read_text())["last_seq"])
+    except (OSError, ValueError, KeyError):  # damaged or gone: a new one is what it takes
+        return 0
 
 
 class _Gathered:
@@ -268,7 +283,7 @@ def _prune(workspace: Workspace, used: set[str], replaced: set[str]) -> None:
     """
     for identity in workspace.in_use_or_before("snapshot"):
         manifest = workspace.path_of("snapshot", identity) / "manifest.json"
-        if manifest.exists():
+        with suppress(OSError, ValueError, KeyError):  # nobody can append to what is damaged
             used |= {entry["part"] for entry in json.loads(manifest.read_text())["files"]}
     for folder in workspace.staging.iterdir() if workspace.staging.exists() else ():
         if folder.is_dir() and (folder.name not in used or folder.name in replaced):

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
         workspace: Folder that holds snapshots, bundles and rings (`RINGWATCH_WORKSPACE`).
         seed: Seed of everything random (`RINGWATCH_SEED`).
         hash_key: Key of the identifier hash (`RINGWATCH_HASH_KEY`); has no default.
+        database_url: Where the service keeps its state, if not in the workspace (`RINGWATCH_DATABASE_URL`).
     """
 
     model_config = SettingsConfigDict(env_prefix="RINGWATCH_", frozen=True, extra="ignore")
@@ -27,6 +28,7 @@ class Settings(BaseSettings):
     workspace: Path = DEFAULT_WORKSPACE
     seed: int = 0
     hash_key: SecretStr | None = None
+    database_url: SecretStr | None = None
 
 
 @cache

@@ -1,12 +1,17 @@
 """`ringwatch build`: files in, a snapshot out, every row accounted for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ringwatch.console import Outcome
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from graph_etl import JournalReader
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,6 +27,9 @@ def _build(
     append: Annotated[
         bool, typer.Option("--append", help="Add new files to the current snapshot; indices stay.")
     ] = False,
+    no_journal: Annotated[
+        bool, typer.Option("--no-journal", help="Leave out what the service accepted.")
+    ] = False,
     max_quarantine: Annotated[
         float, typer.Option(metavar="SHARE", min=0, max=1, help="Largest share of rows that may be left out.")
     ] = 0.05,
@@ -31,7 +39,9 @@ def _build(
 ) -> None:
     """Build a snapshot: read, normalise, hash, quarantine what is bad, find hubs."""
     options = Options.of(workspace, seed, as_json)
-    make_snapshot(options, spec, data=data, append=append, max_quarantine=max_quarantine)
+    make_snapshot(
+        options, spec, data=data, append=append, no_journal=no_journal, max_quarantine=max_quarantine
+    )
 
 
 def make_snapshot(
@@ -40,6 +50,7 @@ def make_snapshot(
     *,
     data: Path | None = None,
     append: bool = False,
+    no_journal: bool = False,
     max_quarantine: float = 0.05,
     most_hubs: int = 10,
 ) -> None:
@@ -50,6 +61,7 @@ def make_snapshot(
         spec: The spec's file.
         data: Where the files are; the spec's folder if None.
         append: Add to the current snapshot.
+        no_journal: Leave out what the service accepted.
         max_quarantine: Largest share of rows that may be left out, 0 to 1.
         most_hubs: Hubs to list.
     """
@@ -58,12 +70,13 @@ def make_snapshot(
     from graph_etl.spec import load_spec
 
     screen = options.screen
-    with screen.progress() as progress:
+    with open_journal(options.workspace, wanted=not no_journal) as journal, screen.progress() as progress:
         report = build(
             load_spec(spec),
             Workspace(options.workspace),
             data_dir=data,
             append=append,
+            journal=journal,
             max_quarantine=max_quarantine,
             seed=options.seed,
             progress=progress,
@@ -72,6 +85,8 @@ def make_snapshot(
     screen.heading(f"{report.name}{note}: snapshot {report.snapshot_id} in {report.seconds:.1f} s")
     for table in report.tables(most_hubs):
         screen.table(table.columns, table.rows, title=table.title)
+    for warning in report.warnings:
+        screen.note(f"warning: {warning}")
     screen.say(f"content hash {report.content_hash}")
     screen.finish(
         Outcome(
@@ -82,3 +97,34 @@ def make_snapshot(
             next_command=options.next_command("train"),
         )
     )
+
+
+@contextmanager
+def open_journal(workspace: Path, *, wanted: bool = True) -> "Iterator[JournalReader | None]":
+    """Open what the service accepted, for reading; a running service goes on writing.
+
+    Args:
+        workspace: The workspace.
+        wanted: Whether to look for it at all.
+
+    Yields:
+        The journal; None if there is none.
+    """
+    from ringwatch.settings import settings
+
+    url = settings().database_url
+    # Looked at before the service is loaded, which takes a second: most builds have none beside them.
+    if not wanted or (url is None and not (workspace / "state.db").exists()):
+        yield None
+        return
+    from scoring_service.database import state_place
+    from scoring_service.journal import Journal, JournalMissing
+
+    place = state_place(workspace, None if url is None else url.get_secret_value())
+    try:
+        journal = Journal.open(place, read_only=True)
+    except JournalMissing:
+        yield None
+        return
+    with journal:
+        yield journal

@@ -440,6 +440,13 @@ def test_a_journal_that_lost_rows_is_not_appended(place: Place) -> None:
         place.build(EMPTY, place.journal(SAID[:2]), append=True)
 
 
+def test_a_build_that_leaves_rows_of_the_journal_out_says_so(place: Place) -> None:
+    place.build(FILES, place.journal(SAID))
+    told = "rows of the journal up to 0 are in; the snapshot before held 4"
+    assert place.build(FILES).warnings == (told,)
+    assert place.build(FILES).warnings == ()
+
+
 _NAMES = st.sampled_from(["ann", "bob", "cyd"])
 _EVENTS = st.lists(
     st.one_of(
