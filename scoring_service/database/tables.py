@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """Revision of the newest migration."""
 
 METADATA: Final = MetaData()
@@ -46,6 +46,7 @@ JOURNAL: Final = Table(
     Column("margin", Float(53)),
     Column("features", LargeBinary),
     Column("answer", LargeBinary),
+    Column("shadow", LargeBinary),
     UniqueConstraint("event_key", name="journal_event_key"),
 )
 

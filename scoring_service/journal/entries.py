@@ -22,6 +22,8 @@ class Answered:
         margin: The head's raw output, before calibration.
         features: The head's columns, ``float32`` little endian.
         answer: The JSON that was sent.
+        shadow: JSON of what the shadow bundle made of it: ``bundle``, ``score``, ``margin``, ``decision``, or
+            ``error``; None without a shadow.
     """
 
     horizon: int
@@ -33,6 +35,7 @@ class Answered:
     margin: float | None
     features: bytes | None
     answer: bytes
+    shadow: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

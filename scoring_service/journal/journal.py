@@ -202,6 +202,7 @@ class Journal:
                 answered.margin,
                 answered.features,
                 answered.answer,
+                answered.shadow,
             )
         return Prepared(content, kind_of(content), event_key, said, answered is not None, entry.idempotency)
 
@@ -500,7 +501,7 @@ def _row(row: Sequence[Any]) -> JournalRow:
 
 
 def _answered(row: Sequence[Any]) -> Answered | None:
-    horizon, snapshot, bundle, rings, moment, score, margin, features, answer = row[4:]
+    horizon, snapshot, bundle, rings, moment, score, margin, features, answer, shadow = row[4:]
     if answer is None:
         return None
     return Answered(
@@ -513,4 +514,5 @@ def _answered(row: Sequence[Any]) -> Answered | None:
         margin,
         None if features is None else bytes(features),
         bytes(answer),
+        None if shadow is None else bytes(shadow),
     )

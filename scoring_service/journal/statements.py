@@ -19,6 +19,7 @@ _ANSWER: Final = (
     JOURNAL.c.margin,
     JOURNAL.c.features,
     JOURNAL.c.answer,
+    JOURNAL.c.shadow,
 )
 _SAID: Final = ("event_key", "event_type", "account", "time_ms", "payload")
 SAID_WITH_ANSWER: Final = (*_SAID, *(column.name for column in _ANSWER))
