@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from features import Queries, Source
 
 _KIND_SLOTS: Final = 8
+# Below this many accounts the threads cost more than they bring.
+_FEW: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,9 @@ def _draw(
         place = np.int64(state % np.uint64(total))
         for row in range(n_rows):
             if place < left[row]:
-                nodes[filled] = neighbour(graph, row, visible_pairs(graph, row, node, horizon), place)
+                nodes[filled] = neighbour(
+                    graph, row, visible_pairs(graph, row, node, horizon), place
+                )
                 sides[filled] = row
                 filled += 1
                 break
@@ -157,7 +161,9 @@ def _describe(
     if side < 0:
         return
     x[width] = 1.0
-    x[width + 1] = np.log2(1.0 + users_of(graph, node, horizon, extras, first, last)) / 4.0
+    x[width + 1] = (
+        np.log2(1.0 + users_of(graph, node, horizon, extras, first, last)) / 4.0
+    )
     if node < 0:
         return
     account = account_at(graph, node)
@@ -168,11 +174,116 @@ def _describe(
                 x[index] = profiles[account, index]
         else:
             attributes = attributes_of(graph, account)
-            write_profile(graph, node, attributes, horizon, extras, first, last, False, x[:width])
+            write_profile(
+                graph, node, attributes, horizon, extras, first, last, False, x[:width]
+            )
+
+
+@njit(cache=True, nogil=True)
+def _sample_one(
+    graph: Graph,
+    asked: Asked,
+    extras: Extras,
+    profiles: Any,
+    fanout1: int,
+    fanout2: int,
+    latest: bool,
+    seed: int,
+    seed_x: Any,
+    hop1_x: Any,
+    hop2_x: Any,
+    hop1_side: Any,
+    hop2_side: Any,
+    q: int,
+) -> None:
+    account = asked.account[q]
+    horizon = asked.horizon[q]
+    first = extras.ptr[q]
+    last = extras.ptr[q + 1]
+    node: Any = node_of(graph, account)
+    width = seed_x.shape[1] - 2 - _KIND_SLOTS
+    for index in range(seed_x.shape[1]):
+        seed_x[q, index] = 0.0
+    attributes = asked.attributes[q]
+    write_profile(
+        graph, node, attributes, horizon, extras, first, last, True, seed_x[q, :width]
+    )
+    seed_x[q, width] = 1.0
+    seed_x[q, width + 2] = 1.0
+    nodes1 = np.empty(fanout1, dtype=np.int64)
+    nodes2 = np.empty(fanout2, dtype=np.int64)
+    base = q * fanout1
+    state = _mix(
+        np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(q) + np.uint64(1)
+    )
+    _draw(
+        graph, node, horizon, fanout1, latest, state, extras, first, last, True,
+        nodes1, hop1_side[base : base + fanout1],
+    )  # fmt: skip
+    for one in range(fanout1):
+        side = hop1_side[base + one]
+        _describe(
+            graph,
+            nodes1[one],
+            side,
+            horizon,
+            profiles,
+            extras,
+            first,
+            last,
+            hop1_x[base + one],
+        )
+        deep = (base + one) * fanout2
+        if side < 0:
+            for two in range(fanout2):
+                hop2_side[deep + two] = -1
+                for index in range(hop2_x.shape[1]):
+                    hop2_x[deep + two, index] = 0.0
+            continue
+        state = _mix(state)
+        _draw(
+            graph, nodes1[one], horizon, fanout2, latest, state, extras, 0, 0, False,
+            nodes2, hop2_side[deep : deep + fanout2],
+        )  # fmt: skip
+        for two in range(fanout2):
+            _describe(
+                graph,
+                nodes2[two],
+                hop2_side[deep + two],
+                horizon,
+                profiles,
+                extras,
+                first,
+                last,
+                hop2_x[deep + two],
+            )
+
+
+@njit(cache=True, nogil=True)
+def _sample_few(
+    graph: Graph,
+    asked: Asked,
+    extras: Extras,
+    profiles: Any,
+    fanout1: int,
+    fanout2: int,
+    latest: bool,
+    seed: int,
+    seed_x: Any,
+    hop1_x: Any,
+    hop2_x: Any,
+    hop1_side: Any,
+    hop2_side: Any,
+) -> None:
+    for q in range(len(asked.account)):
+        _sample_one(
+            graph, asked, extras, profiles, fanout1, fanout2, latest, seed,
+            seed_x, hop1_x, hop2_x, hop1_side, hop2_side, q,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _sample(
+def _sample_many(
     graph: Graph,
     asked: Asked,
     extras: Extras,
@@ -188,53 +299,10 @@ def _sample(
     hop2_side: Any,
 ) -> None:
     for q in prange(len(asked.account)):
-        account = asked.account[q]
-        horizon = asked.horizon[q]
-        first = extras.ptr[q]
-        last = extras.ptr[q + 1]
-        node: Any = node_of(graph, account)
-        width = seed_x.shape[1] - 2 - _KIND_SLOTS
-        for index in range(seed_x.shape[1]):
-            seed_x[q, index] = 0.0
-        attributes = asked.attributes[q]
-        write_profile(graph, node, attributes, horizon, extras, first, last, True, seed_x[q, :width])
-        seed_x[q, width] = 1.0
-        seed_x[q, width + 2] = 1.0
-        nodes1 = np.empty(fanout1, dtype=np.int64)
-        nodes2 = np.empty(fanout2, dtype=np.int64)
-        base = q * fanout1
-        state = _mix(np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(q) + np.uint64(1))
-        _draw(
-            graph, node, horizon, fanout1, latest, state, extras, first, last, True,
-            nodes1, hop1_side[base : base + fanout1],
+        _sample_one(
+            graph, asked, extras, profiles, fanout1, fanout2, latest, seed,
+            seed_x, hop1_x, hop2_x, hop1_side, hop2_side, q,
         )  # fmt: skip
-        for one in range(fanout1):
-            side = hop1_side[base + one]
-            _describe(graph, nodes1[one], side, horizon, profiles, extras, first, last, hop1_x[base + one])
-            deep = (base + one) * fanout2
-            if side < 0:
-                for two in range(fanout2):
-                    hop2_side[deep + two] = -1
-                    for index in range(hop2_x.shape[1]):
-                        hop2_x[deep + two, index] = 0.0
-                continue
-            state = _mix(state)
-            _draw(
-                graph, nodes1[one], horizon, fanout2, latest, state, extras, 0, 0, False,
-                nodes2, hop2_side[deep : deep + fanout2],
-            )  # fmt: skip
-            for two in range(fanout2):
-                _describe(
-                    graph,
-                    nodes2[two],
-                    hop2_side[deep + two],
-                    horizon,
-                    profiles,
-                    extras,
-                    first,
-                    last,
-                    hop2_x[deep + two],
-                )
 
 
 def input_width(profile_width: int) -> int:
@@ -294,7 +362,8 @@ def sample(
         hop1_side=np.empty(size * one, np.int16),
         hop2_side=np.empty(size * one * two, np.int16),
     )
-    _sample(
+    draw = _sample_few if size < _FEW else _sample_many
+    draw(
         graph_of(source),
         asked_of(queries),
         extras_of(source, queries),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features import Contact, KnownBad, LiveGraph, contact, extras_of, known_bad_of, moment_ms
-from gnn.bundle import BundleError, percentile_of
+from gnn.bundle import percentile_of
+from gnn.errors import BundleError
 from gnn.inputs import input_specs, inputs
 from gnn.label_free import label_free_margin
 from gnn.sage import SageInputs, run_sage
@@ -74,6 +75,8 @@ class Scorer:
             self.known_bad = known_bad_of(source, untimed=True)
         self._quantiles = {moment: bundle.quantiles(moment) for moment in bundle.moments}
         self._ages = {moment: moment_ms(moment) for moment in bundle.moments}
+        # Read now, so that a missing or damaged file shows here and not at the first question.
+        self._sage = bundle.sage if any(head.blend.weight > 0.0 for head in bundle.heads.values()) else None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -119,9 +122,8 @@ class Scorer:
             margin = label_free_margin(self.specs, columns)
         else:
             odds = None
-            sage = self.bundle.sage
-            if head.blend.weight > 0.0 and sage is not None:
-                odds, _ = run_sage(sage, SageInputs.of(self.source, queries), queries)
+            if head.blend.weight > 0.0 and self._sage is not None:
+                odds, _ = run_sage(self._sage, SageInputs.of(self.source, queries), queries)
             margin = head.blend(margins(head.booster, columns), odds)
         score = head.calibration(margin)
         return ScoreResult(
