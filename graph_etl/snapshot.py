@@ -342,9 +342,11 @@ class Snapshot:
 
     @cached_property
     def verdicts(self) -> pl.DataFrame:
-        """Columns account, label, known_ms (null: a target only), reason, source, abuse_type; oldest first.
+        """What was said of accounts, the oldest first.
 
-        Label 1 is bad, 0 good, -1 none: a verdict was undone and nothing stands in its place.
+        Columns account, label (1 bad, 0 good, -1 none), known_ms (null: a target only), reason; source and
+        abuse_type of verdicts that came through the service; undoes: the row undoes the last of these that
+        stood, and its label is what stands from then on.
         """
         return _table(self.path / "verdicts.parquet")
 

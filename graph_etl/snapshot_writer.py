@@ -34,6 +34,7 @@ VERDICT_SCHEMA = {
     "reason": pl.String,
     "source": pl.String,
     "abuse_type": pl.String,
+    "undoes": pl.Boolean,
 }
 CUT_SCHEMA = {
     "account": pl.Int32,
@@ -270,7 +271,9 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
         _save(folder, name, array)
     _write_strings(folder / "node_keys.arrow", keys)
     _frame(tables.hubs, HUB_SCHEMA).write_parquet(folder / "hubs.parquet")
-    _frame(tables.verdicts, VERDICT_SCHEMA).write_parquet(folder / "verdicts.parquet")
+    _frame(tables.verdicts, VERDICT_SCHEMA).with_columns(pl.col("undoes").fill_null(False)).write_parquet(
+        folder / "verdicts.parquet"
+    )
     _frame(tables.cuts, CUT_SCHEMA).write_parquet(folder / "cuts.parquet")
     _frame(tables.groups, _GROUP_SCHEMA).write_parquet(folder / "groups.parquet")
     if tables.quarantine is not None:

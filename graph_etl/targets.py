@@ -31,7 +31,7 @@ class Targets:
     """What there is to learn.
 
     Attributes:
-        verdicts: account, label, known_ms, reason, source, abuse_type; oldest first.
+        verdicts: account, label, known_ms, reason, source, abuse_type, undoes; oldest first.
         groups: account, group, role, mapping.
         folds: ``int8[A]``.
         fold_policy: ``given``, ``rings``, ``time`` or ``stratified``.
@@ -171,7 +171,8 @@ def _verdicts(plan: Plan, rows: pl.DataFrame | None, first_seen_ms: NDArray[np.i
     known = pl.when("delayed").then(seen + pl.col("delay_ms")).otherwise(pl.col("known_ms"))
     told = rows.with_columns(known.alias("known_ms")).sort("known_ms", nulls_last=False, maintain_order=True)
     live = [at for at, mapping in enumerate(plan.mappings) if mapping.source == JOURNAL]
-    told = _with_undone(told.with_columns(pl.col("mapping").is_in(live).alias("live")))
+    told = told.with_columns(pl.col("mapping").is_in(live).alias("live"))
+    told = _with_undone(told.with_columns((pl.col("live") & (pl.col("label") < 0)).alias("undoes")))
     empty = pl.DataFrame(schema=VERDICT_SCHEMA)
     return pl.concat([empty, told], how="diagonal_relaxed").select(
         pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items()
@@ -180,7 +181,7 @@ def _verdicts(plan: Plan, rows: pl.DataFrame | None, first_seen_ms: NDArray[np.i
 
 def _with_undone(told: pl.DataFrame) -> pl.DataFrame:
     """Give each row that undoes the last live verdict the label that stands from then on, -1 for none."""
-    undoing = told.filter(pl.col("live") & (pl.col("label") < 0))["account"].unique()
+    undoing = told.filter("undoes")["account"].unique()
     if not len(undoing):
         return told
     told = told.with_row_index("at")

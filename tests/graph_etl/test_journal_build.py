@@ -341,11 +341,11 @@ def test_verdicts_are_known_from_when_they_were_received(place: Place) -> None:
     snapshot = place.snapshot()
     ids = snapshot.account_ids.to_list()
     assert [(ids[account], *rest) for account, *rest in snapshot.verdicts.rows()] == [
-        ("bob", 1, 50_000, None, None, None),
-        ("ann", 1, 60_000, "one flat", "analyst", "bonus_abuse"),
-        ("bob", 0, 70_000, None, "appeal", None),
-        ("bob", 1, 80_000, None, "analyst", None),  # the ban of the file stands again
-        ("ann", -1, 85_000, None, "analyst", None),  # nothing stands; the second undoing undoes nothing
+        ("bob", 1, 50_000, None, None, None, False),
+        ("ann", 1, 60_000, "one flat", "analyst", "bonus_abuse", False),
+        ("bob", 0, 70_000, None, "appeal", None, False),
+        ("bob", 1, 80_000, None, "analyst", None, True),  # the ban of the file stands again
+        ("ann", -1, 85_000, None, "analyst", None, True),  # nothing stands; the second undoing undoes nothing
     ]
     assert snapshot.labels().tolist() == [-1, 1]
     assert _numbers(_counts(report, "verdicts")) == (5, 5, 0, 0)
