@@ -38,19 +38,20 @@ class Scores:
         )
 
 
-def current_scores(place: Workspace, snapshot: Snapshot) -> Scores:
-    """Score all accounts with the current bundle.
+def current_scores(place: Workspace, snapshot: Snapshot, bundle_version: str | None = None) -> Scores:
+    """Score all accounts with the current bundle, or another.
 
     A bundle that was trained on an earlier snapshot scores the accounts as they stand in this one.
 
     Args:
         place: The workspace.
-        snapshot: Its current snapshot.
+        snapshot: A snapshot of it.
+        bundle_version: The bundle; the current one if None.
 
     Returns:
         The scores; zeros if there is no bundle yet.
     """
-    version = place.current()["bundle"]
+    version = bundle_version or place.current()["bundle"]
     n = snapshot.n_accounts
     if version is None:
         return Scores(None, np.zeros(n), np.zeros(n), np.full(n, np.nan))
