@@ -25,10 +25,11 @@ _DAY_MS: Final = 86_400_000
 _SPAN_DAYS: Final = 365
 # Shares of the identifiers by kind: most mailboxes belong to one account, an address serves several.
 _DEVICES, _ADDRESSES, _CARDS = 0.275, 0.15, 0.10
+_ADDRESSES_AT_MOST: Final = 5 * 65_536
 _RING_ACCOUNTS: Final = 0.02
 _WRONG: Final = 0.04
 _POOL: Final = 200_000
-_VERSION: Final = 1  # counts up when the same size and seed give other files
+_VERSION: Final = 2  # counts up when the same size and seed give other files
 
 SPEC: Final = """
 ringwatch: 1
@@ -96,6 +97,9 @@ class Size:
                 f"{self.identifiers} identifiers for {self.accounts} accounts cannot be drawn; "
                 "give about 2 each"
             )
+            raise ValueError(problem)
+        if self.others[1] > _ADDRESSES_AT_MOST:
+            problem = f"{self.identifiers} identifiers need more addresses than 10.0.0.0/8 has; give at most 2,180,000"
             raise ValueError(problem)
         if self.links < 3 * self.accounts + self.others[2]:
             problem = f"{self.links} links for {self.accounts} accounts are too few; give about 6 each"
@@ -267,10 +271,10 @@ def _times(at_ms: NDArray[np.int64]) -> pl.Series:
 
 
 def _address_texts(numbers: NDArray[np.int64]) -> pl.Series:
-    """Write numbers as addresses of 10.0.0.0/8, forty to a subnet of /24."""
-    frame = pl.DataFrame({"net": numbers // 40, "host": numbers % 40 + 2})
+    """Write numbers as addresses of 10.0.0.0/8, five to a subnet of /24."""
+    frame = pl.DataFrame({"net": numbers // 5, "host": numbers % 5 + 2})
     return frame.select(
-        pl.format("10.{}.{}.{}", pl.col("net") // 256 % 256, pl.col("net") % 256, pl.col("host"))
+        pl.format("10.{}.{}.{}", pl.col("net") // 256, pl.col("net") % 256, pl.col("host"))
     ).to_series()
 
 
