@@ -99,7 +99,7 @@ class Size:
             )
             raise ValueError(problem)
         if self.others[1] > _ADDRESSES_AT_MOST:
-            problem = f"{self.identifiers} identifiers need more addresses than 10.0.0.0/8 has; give at most 2,180,000"
+            problem = f"{self.identifiers} identifiers need too many addresses; give at most 2,180,000"
             raise ValueError(problem)
         if self.links < 3 * self.accounts + self.others[2]:
             problem = f"{self.links} links for {self.accounts} accounts are too few; give about 6 each"
