@@ -134,6 +134,8 @@ class Database:
             # NORMAL: no wait at a commit. When the power fails, the file stays whole without its last rows.
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            # Another thread does that: within a commit it takes many times the commit's own time.
+            connection.exec_driver_sql("PRAGMA wal_autocheckpoint=0")
             connection.exec_driver_sql(f"PRAGMA busy_timeout={wait_ms}")
         else:
             connection.exec_driver_sql(f"SET synchronous_commit={'on' if durable else 'off'}")

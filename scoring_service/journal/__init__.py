@@ -12,7 +12,11 @@ __all__ = [
     "JournalMissing",
     "JournalUnavailable",
     "Kept",
+    "Receipt",
     "Remembered",
+    "Retained",
+    "RetentionRule",
+    "follow",
 ]
 
 from scoring_service.database.errors import JournalInUse, JournalMissing, JournalUnavailable
@@ -24,5 +28,8 @@ from scoring_service.journal.entries import (
     Kept,
     Remembered,
 )
+from scoring_service.journal.erasure import Receipt
+from scoring_service.journal.following import follow
 from scoring_service.journal.group_commit import CommitFigures, GroupCommit
 from scoring_service.journal.journal import Journal
+from scoring_service.journal.retention import Retained, RetentionRule

@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -22,6 +23,8 @@ from scoring_service.journal.entries import (
     Kept,
     Remembered,
 )
+from scoring_service.journal.erasure import Receipt, erase, receipts
+from scoring_service.journal.retention import Retained, RetentionRule, retain
 from scoring_service.journal.salt import SALT_BYTES, Salt
 from scoring_service.journal.writer import WAIT_MS, Commit, Writer
 
@@ -32,7 +35,6 @@ _BATCH: Final = 1000
 _SWEEP_EVERY_MS: Final = 60_000
 _SWEEP_ROWS: Final = 500
 _SALT_MARK: Final = "salt"
-_NO_ANSWER: Final = (None,) * 9
 _LONGEST: Final = 2**63
 
 
@@ -65,6 +67,8 @@ class Journal:
         commit: What a commit survives: the end of the process, or a power cut.
         database: The store.
         salt: Hashes names that must not stay readable.
+        hot: Statements that each event runs.
+        swept_ms: When answers to old Idempotency-Keys were last dropped.
     """
 
     def __init__(self, database: Database, commit: Commit, wait_ms: int | None, is_mine: bool) -> None:
@@ -75,10 +79,9 @@ class Journal:
         self._last_seq = 0
         self._last_ms = 0
         self._salt: Salt | None = None
-        self._swept_ms = 0
-        self._hot = statements.HotPath.of(database)
+        self.swept_ms = 0
+        self.hot = statements.HotPath.of(database)
         self._writer: Writer | None = None
-        self._peeking: Connection | None = None
         if database.is_read_only:
             with self._reading() as connection:
                 self._salt = _salt_in(connection)
@@ -218,33 +221,80 @@ class Journal:
         Raises:
             JournalUnavailable: If nothing could be kept.
         """
+        with self.turn() as turn:
+            return turn.write(prepared)
+
+    def erase(self, account: str, *, also_named: Sequence[str] = ()) -> Receipt:
+        """Forget an account: its rows keep their places and lose what they say.
+
+        Events can be kept meanwhile. Stopped in the middle, the same call goes on where it was. What the
+        account does afterwards is kept like anybody's. :meth:`GroupCommit.catch_up` applies the row that it
+        appends.
+
+        Args:
+            account: Key of the account, as rows hold it.
+            also_named: Under what else answers may name it: its id, where its key is a hash.
+
+        Returns:
+            What was done; it is kept too.
+
+        Raises:
+            JournalUnavailable: If the store failed; what was done until then stays done.
+        """
+        return erase(self, account, self.salt.tombstone(account), also_named)
+
+    def receipts(self) -> list[Receipt]:
+        """Receipts of erasures that were finished, the oldest first.
+
+        Raises:
+            JournalUnavailable: If the store cannot be read.
+        """
+        with self._reading() as connection:
+            return list(receipts(connection))
+
+    def retain(self, rules: Iterable[RetentionRule], now_ms: int, held_seq: int) -> Retained:
+        """Drop what is older than it may be. Stopped in the middle, the next call goes on where it was.
+
+        Args:
+            rules: What is dropped at which age.
+            now_ms: The time that ages count from, milliseconds of Unix time.
+            held_seq: Last row that a published snapshot holds: rows after it keep what they say.
+
+        Returns:
+            What was dropped.
+
+        Raises:
+            JournalUnavailable: If the store failed; what was done until then stays done.
+        """
+        return retain(self, rules, now_ms, held_seq)
+
+    @contextmanager
+    def turn(self) -> Iterator["Turn"]:
+        """One transaction of the writer: all or nothing, one at a time.
+
+        Yields:
+            What can be done in it.
+
+        Raises:
+            JournalUnavailable: If it could not be committed: nothing of it is kept.
+        """
         writer = self._for_writing()
-        kept: list[Kept] = []
         with writer.lock:
             with writer.transaction() as (cursor, connection):
                 now_ms = max(time.time_ns() // 1_000_000, self._last_ms)
-                seq = self._last_seq
-                for first, last in _requests(prepared):
-                    use = prepared[last - 1].idempotency
-                    if use is not None:
-                        repeated = self._repeated(connection, use, now_ms)
-                        if repeated is not None:
-                            kept += [repeated] * (last - first)
-                            continue
-                    for one in prepared[first:last]:
-                        statement = self._hot.insert_answered if one.is_answered else self._hot.insert
-                        cursor.execute(statement, (seq + 1, now_ms, one.kind, *one.said))
-                        if cursor.rowcount == 1:
-                            seq += 1
-                            kept.append(Kept(seq, now_ms))
-                        else:
-                            cursor.execute(self._hot.by_event, (one.event_key,))
-                            twin = cursor.fetchone()
-                            kept.append(Kept(twin[0], twin[1], duplicate_of=twin[0]))
-                    if use is not None:
-                        self._remember(connection, use, kept[first:last], now_ms)
-            self._last_seq, self._last_ms = seq, now_ms
-        return kept
+                turn = Turn(self, cursor, connection, now_ms, self._last_seq)
+                yield turn
+            self._last_seq = turn.last_seq
+            if turn.has_written:
+                self._last_ms = now_ms
+
+    def clean_log(self) -> bool:
+        """Take what was overwritten out of the database's log.
+
+        Returns:
+            Whether all of it is out; False if a reader was in the way.
+        """
+        return self._for_writing().clean_log((JOURNAL.name, IDEMPOTENCY.name))
 
     # Reading
 
@@ -253,7 +303,7 @@ class Journal:
         if self._writer is not None:
             return self._last_seq
         with self._reading() as connection:
-            return connection.exec_driver_sql(self._hot.last).scalar() or 0
+            return connection.exec_driver_sql(self.hot.last).scalar() or 0
 
     def rows(self, after_seq: int = 0, limit: int | None = None) -> Iterator[JournalRow]:
         """Rows in order, read a thousand at a time.
@@ -418,39 +468,115 @@ class Journal:
         self._salt, self._last_seq = salt, seq
         self._last_ms = max(received_ms, self._last_ms)
 
-    def _repeated(self, connection: Connection, use: IdempotencyUse, now_ms: int) -> Kept | None:
+
+class Turn:
+    """One transaction of the journal's writer.
+
+    Args:
+        journal: The journal.
+        cursor: The driver's cursor.
+        connection: The connection that it belongs to.
+        now_ms: When rows that are kept in it become known.
+        last_seq: Last row before it.
+
+    Attributes:
+        connection: The connection, inside the transaction.
+        now_ms: When rows that are kept in it become known.
+        last_seq: Last row so far.
+        has_written: Whether a row was kept.
+    """
+
+    __slots__ = ("_cursor", "_hot", "_journal", "connection", "has_written", "last_seq", "now_ms")
+
+    def __init__(
+        self, journal: Journal, cursor: Any, connection: Connection, now_ms: int, last_seq: int
+    ) -> None:
+        self._journal = journal
+        self._hot = journal.hot
+        self._cursor = cursor
+        self.connection = connection
+        self.now_ms = now_ms
+        self.last_seq = last_seq
+        self.has_written = False
+
+    def keep(self, entries: Sequence[Entry]) -> list[Kept]:
+        """Keep entries.
+
+        Args:
+            entries: What to keep, in order.
+
+        Returns:
+            What became of each, if the transaction is committed.
+        """
+        return self.write([self._journal.prepare(entry) for entry in entries])
+
+    def write(self, prepared: Sequence[Prepared]) -> list[Kept]:
+        """Keep entries that were written down.
+
+        Args:
+            prepared: What :meth:`Journal.prepare` gave, in order.
+
+        Returns:
+            What became of each, if the transaction is committed.
+        """
+        kept: list[Kept] = []
+        for first, last in _requests(prepared):
+            use = prepared[last - 1].idempotency
+            if use is not None:
+                repeated = self._repeated(use)
+                if repeated is not None:
+                    kept += [repeated] * (last - first)
+                    continue
+            kept += [self._write_one(one) for one in prepared[first:last]]
+            if use is not None:
+                self._remember(use, kept[first:last])
+        return kept
+
+    def _write_one(self, one: Prepared) -> Kept:
+        cursor, seq = self._cursor, self.last_seq + 1
+        statement = self._hot.insert_answered if one.is_answered else self._hot.insert
+        cursor.execute(statement, (seq, self.now_ms, one.kind, *one.said))
+        if cursor.rowcount == 1:
+            self.last_seq = seq
+            self.has_written = True
+            return Kept(seq, self.now_ms)
+        cursor.execute(self._hot.by_event, (one.event_key,))
+        twin_seq, twin_ms = cursor.fetchone()
+        return Kept(twin_seq, twin_ms, duplicate_of=twin_seq)
+
+    def _repeated(self, use: IdempotencyUse) -> Kept | None:
         """What became of a request that is kept already; None if it is new."""
-        key = self.salt.use_key(use.scope, use.key)
-        found = connection.execute(statements.USE, {"use_key_is": key}).first()
+        key = self._journal.salt.use_key(use.scope, use.key)
+        found = self.connection.execute(statements.USE, {"use_key_is": key}).first()
         if found is None:
             return None
-        if found.created_ms <= now_ms - IDEMPOTENCY_MS:
-            connection.execute(delete(IDEMPOTENCY).where(IDEMPOTENCY.c.use_key == key))
+        if found.created_ms <= self.now_ms - IDEMPOTENCY_MS:
+            self.connection.execute(delete(IDEMPOTENCY).where(IDEMPOTENCY.c.use_key == key))
             return None
         if bytes(found.body_hash) != use.body_hash:
-            return Kept(0, now_ms, is_conflict=True)
+            return Kept(0, self.now_ms, is_conflict=True)
         return Kept(found.seq or 0, found.created_ms, duplicate_of=found.seq)
 
-    def _remember(
-        self, connection: Connection, use: IdempotencyUse, kept: Sequence[Kept], now_ms: int
-    ) -> None:
+    def _remember(self, use: IdempotencyUse, kept: Sequence[Kept]) -> None:
         answer = use.answer(kept) if callable(use.answer) else use.answer
-        connection.execute(
+        self.connection.execute(
             insert(IDEMPOTENCY).values(
-                use_key=self.salt.use_key(use.scope, use.key),
+                use_key=self._journal.salt.use_key(use.scope, use.key),
                 body_hash=use.body_hash,
                 seq=kept[-1].seq,
                 answer=answer,
-                created_ms=now_ms,
+                created_ms=self.now_ms,
             )
         )
-        if now_ms - self._swept_ms >= _SWEEP_EVERY_MS:
-            old = select(IDEMPOTENCY.c.use_key).where(IDEMPOTENCY.c.created_ms <= now_ms - IDEMPOTENCY_MS)
-            gone = connection.execute(
+        if self.now_ms - self._journal.swept_ms >= _SWEEP_EVERY_MS:
+            old = select(IDEMPOTENCY.c.use_key).where(
+                IDEMPOTENCY.c.created_ms <= self.now_ms - IDEMPOTENCY_MS
+            )
+            gone = self.connection.execute(
                 delete(IDEMPOTENCY).where(IDEMPOTENCY.c.use_key.in_(old.limit(_SWEEP_ROWS)))
             )
             # Where more than one step is old, the next request takes the next step.
-            self._swept_ms = now_ms if gone.rowcount < _SWEEP_ROWS else 0
+            self._journal.swept_ms = self.now_ms if gone.rowcount < _SWEEP_ROWS else 0
 
 
 class _Reading:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from scoring_service.database.engine import WRITER_LOCK, Database
 from scoring_service.database.errors import JournalInUse, JournalUnavailable
+from scoring_service.journal.checkpointer import Checkpointer
 
 Commit = Literal["process", "disk"]
 
@@ -70,14 +71,20 @@ class Writer:
         self._retry_at_s = 0.0
         self._is_patient = True
         self._lock_file = self._lock_beside(database.path) if database.path is not None else None
+        self._checkpointer: Checkpointer | None = None
         try:
             self._connect(first=True)
         except BaseException:
             self.close()
             raise
+        if database.is_sqlite:
+            self._checkpointer = Checkpointer(database, self.lock)
 
     def close(self) -> None:
         """Close the connection and let others write."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
         with self.lock:
             self._drop()
             if self._lock_file is not None:
@@ -109,8 +116,40 @@ class Writer:
                 raise
             if not self._is_patient:
                 self._be_patient(True)
-            if len(self._files) == 1:
-                self._note_files()
+            if self._checkpointer is not None:
+                self._checkpointer.committed()
+                if len(self._files) == 1:
+                    self._note_files()
+
+    def clean_log(self, tables: Sequence[str]) -> bool:
+        """Take what was overwritten out of the database's log.
+
+        Args:
+            tables: Tables that held it.
+
+        Returns:
+            Whether all of it is out; False if a reader was in the way.
+
+        Raises:
+            JournalUnavailable: If the store failed.
+        """
+        with self.lock:
+            self._ready()
+            try:
+                if not self._database.is_sqlite:
+                    # Rows that were replaced leave the pages; its log and backups are the server's.
+                    self._cursor.execute(f"VACUUM {', '.join(tables)}")
+                    return True
+                deadline = time.monotonic() + _LOCK_WAIT_S
+                while True:
+                    self._cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    if self._cursor.fetchone()[0] == 0:
+                        return True
+                    if time.monotonic() > deadline:
+                        return False
+                    time.sleep(_LOCK_POLL_S)
+            except self._database.errors as error:
+                raise self._failed(error) from None
 
     def _ready(self) -> None:
         """Make sure that the connection is there and writes where the next process will read."""
