@@ -1,8 +1,9 @@
 """Puts the service together: one app, its errors, its start; and runs it with uvicorn."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -12,27 +13,41 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from scoring_service.access import Access
 from scoring_service.accounts import endpoints as accounts_endpoints
 from scoring_service.console import endpoints as console_endpoints
 from scoring_service.errors import (
     InvalidRequest,
+    KeysMissing,
     MethodNotAllowed,
     NotFound,
+    PortBusy,
     ServiceError,
     problems_of,
 )
+from scoring_service.events import endpoints as events_endpoints
 from scoring_service.health import endpoints as health_endpoints
-from scoring_service.loading import load
+from scoring_service.idempotency import KeysInFlight
+from scoring_service.labels import endpoints as labels_endpoints
+from scoring_service.live import LiveState
+from scoring_service.live import endpoints as live_endpoints
 from scoring_service.logs import configure_logging
 from scoring_service.middleware import RequestGate, error_response
 from scoring_service.openapi import describe
 from scoring_service.rings import endpoints as rings_endpoints
 from scoring_service.risk import endpoints as risk_endpoints
-from scoring_service.risk.service import RiskService
 from scoring_service.settings import ServiceSettings
-from scoring_service.warmup import warm_up
 
 _log = structlog.get_logger("scoring_service")
+_ROUTERS = (
+    risk_endpoints.router,
+    events_endpoints.router,
+    labels_endpoints.router,
+    accounts_endpoints.router,
+    rings_endpoints.router,
+    live_endpoints.router,
+    health_endpoints.router,
+)
 
 
 def create_app(settings: ServiceSettings | None = None) -> FastAPI:
@@ -42,61 +57,110 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         settings: Settings; those of the environment when None.
 
     Returns:
-        The app. It answers `not_ready` until its lifespan has warmed the kernels up.
+        The app. It answers `not_ready` until its lifespan has read the journal and warmed the kernels up.
 
     Raises:
-        RingwatchError: If there is no snapshot, the key does not fit it, or the policy is broken.
+        RingwatchError: If there is no snapshot, the key does not fit it, the policy is broken, or somebody
+            beyond this machine could call the service without a key.
     """
     settings = ServiceSettings() if settings is None else settings
-    loaded = load(settings)
+    settings.check_bind()
     app = FastAPI(
         title="Ringwatch", lifespan=_lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    app.state.loaded = loaded
-    app.state.risk = RiskService(loaded, max_skew_ms=int(settings.max_clock_skew.total_seconds() * 1000))
+    state = app.state.live = LiveState(settings)
+    if not settings.is_loopback and (state.keys is None or not state.keys.has_keys()):
+        state.release()
+        raise KeysMissing(settings.host)
+    app.state.access = Access(state, required=not settings.is_loopback or settings.auth == "required")
+    app.state.keys_in_flight = KeysInFlight()
     app.state.is_warm = False
-    for endpoints in (risk_endpoints, accounts_endpoints, rings_endpoints, health_endpoints):
-        app.include_router(endpoints.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     if settings.console:
         app.include_router(console_endpoints.router)
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_middleware(
-        RequestGate, max_body_bytes=settings.max_body_bytes, loopback_only=settings.is_loopback
+        RequestGate,
+        max_body_bytes=settings.max_body_bytes,
+        max_batch_bytes=settings.max_batch_bytes,
+        batch_paths=frozenset({events_endpoints.PATH}),
+        loopback_only=settings.is_loopback,
     )
     describe(app)
     return app
 
 
-def serve(settings: ServiceSettings | None = None) -> None:
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_listening()
+
+
+def serve(
+    settings: ServiceSettings | None = None, *, on_listening: Callable[[str], None] | None = None
+) -> None:
     """Run the service until it is told to stop.
 
     Args:
         settings: Settings; those of the environment when None.
+        on_listening: Called with the service's URL once it listens.
 
     Raises:
         BindRefused: If the address can be reached from beyond this machine and nobody allowed that.
+        PortBusy: If something else listens there.
         RingwatchError: If the workspace cannot be served.
     """
     settings = ServiceSettings() if settings is None else settings
     settings.check_bind()
     configure_logging(settings.log_format, settings.log_level)
-    app = create_app(settings)
-    uvicorn.run(
-        app,
-        host=settings.host.strip("[]"),
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
+    # Bound before anything is loaded: whoever forgot another one finds out at once.
+    bound = _bind(settings)
+    try:
+        app = create_app(settings)
+        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+        url = f"http://{settings.host}:{bound.getsockname()[1]}"
+        server = _Server(config, lambda: None if on_listening is None else on_listening(url))
+        # An interrupt is how it is told to stop.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[bound])
+    finally:
+        bound.close()
+
+
+def _bind(settings: ServiceSettings) -> socket.socket:
+    host = settings.host.strip("[]")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortBusy(settings.host, settings.port, error.strerror or str(error)) from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise PortBusy(settings.host, settings.port, error.strerror or str(error)) from None
+    return bound
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Warm up beside the listening socket, so that `/healthz` answers and `/readyz` tells the truth."""
-    loaded = app.state.loaded
+    """Get ready beside the listening socket, so that `/healthz` answers and `/readyz` tells the truth."""
+    state: LiveState = app.state.live
+    loaded = state.loaded
     _log.info(
         "service.started",
         snapshot=loaded.snapshot.id,
@@ -104,17 +168,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         rings=None if loaded.rings is None else loaded.rings.run.id,
         problems=[problem.reason for problem in loaded.problems.values()],
     )
-    app.state.warming = asyncio.create_task(_warm(app))
+    app.state.warming = asyncio.create_task(_warm(app, state))
     try:
         yield
     finally:
-        app.state.warming.cancel()
+        app.state.is_warm = False
+        for task in (app.state.warming, getattr(app.state, "running", None)):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        await state.close()
 
 
-async def _warm(app: FastAPI) -> None:
-    duration_s = await asyncio.to_thread(warm_up, app.state.loaded, app.state.risk)
+async def _warm(app: FastAPI, state: LiveState) -> None:
+    duration_s = await state.start()
+    app.state.running = asyncio.create_task(state.run())
     app.state.is_warm = True
-    _log.info("service.ready", warm_up_s=round(duration_s, 2))
+    _log.info("service.ready", last_seq=state.loaded.live.last_seq, seconds=round(duration_s, 2))
 
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:

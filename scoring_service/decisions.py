@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features import known_bad_of
 from gnn import Bundle
-from graph_etl import Snapshot
+from graph_etl import Relation, Snapshot
 from rings import RingsRun
-from scoring_service.accounts.repository import MAX_USERS, NEVER_MS, AccountRepository
+from scoring_service.accounts.repository import MAX_USERS
 from scoring_service.loading import score_columns
 from scoring_service.policy import EvidenceTable, Policy, decide_all, load_policy
 from scoring_service.policy.schemas import DECISIONS, RISK_LEVELS
@@ -37,8 +38,7 @@ def decisions(
         One row an account in the snapshot's order: `account` (its id as stored), `score`, `percentile`
         (0 to 100), `decision`, `ring` (null without one), `risk_level`.
     """
-    accounts = AccountRepository(snapshot)
-    repository = None if rings is None else RingRepository(rings, snapshot.n_accounts)
+    repository = None if rings is None else RingRepository(rings, snapshot)
     score, percentile = score_columns(snapshot, bundle.scores if scores is None else scores)
     policy = load_policy() if policy is None else policy
     levels, chosen = decide_all(
@@ -47,7 +47,7 @@ def decisions(
         score=score,
         percentile=percentile,
         calibrated=bundle.calibrated,
-        evidence=_evidence_table(accounts, repository, policy),
+        evidence=_evidence_table(snapshot, repository, policy),
     )
     return pl.DataFrame(
         {
@@ -63,36 +63,42 @@ def decisions(
     ).with_columns(pl.col("score", "percentile").fill_nan(None))
 
 
-def _evidence_table(
-    accounts: AccountRepository, rings: RingRepository | None, policy: Policy
-) -> EvidenceTable:
+def _evidence_table(snapshot: Snapshot, rings: RingRepository | None, policy: Policy) -> EvidenceTable:
     """Gather the evidence on all accounts at a snapshot's end, one row an account."""
-    n_accounts = accounts.snapshot.n_accounts
 
     def of_ring(name: str, without: float) -> NDArray[np.float64]:
-        return np.full(n_accounts, without) if rings is None else rings.column(name, without)
+        return np.full(snapshot.n_accounts, without) if rings is None else rings.column(name, without)
 
+    known_bad = known_bad_of(snapshot, untimed=True)
+    never = np.iinfo(np.int64).max
+    is_bad = (known_bad.since != never) & (known_bad.until == never)
     return EvidenceTable(
-        confirmed_bad=accounts.bad_from_ms <= accounts.known_until_ms,
-        shared=_shared_with_bad(accounts),
+        confirmed_bad=is_bad,
+        shared=_shared_with_bad(snapshot, is_bad),
         ring_size=of_ring("size", 0.0).astype(np.int64),
         ring_known_bad=of_ring("n_known_bad", 0.0).astype(np.int64),
         ring_score=of_ring("score", 0.0),
         ring_q_value=of_ring("q_value", 1.0),
-        blocked=_blocked(accounts, policy),
+        blocked=_blocked(snapshot, policy),
     )
 
 
+def _identifier_relations(snapshot: Snapshot) -> dict[str, Relation]:
+    return {
+        relation.name.removeprefix("used:"): relation
+        for relation in snapshot.relations
+        if relation.used and all(snapshot.kinds[kind].identifier for kind in relation.to_kinds)
+    }
+
+
 def _shared_with_bad(
-    accounts: AccountRepository,
+    snapshot: Snapshot, is_bad: NDArray[np.bool_]
 ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """For each kind three columns: account, others that used the identifier, confirmed bad among them."""
-    snapshot = accounts.snapshot
     node_account = np.asarray(snapshot.node_account)
-    is_bad = accounts.bad_from_ms != NEVER_MS
     is_hub = np.asarray(snapshot.hub_since) < snapshot.end_horizon
     table: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = {}
-    for kind, relation in accounts.identifier_relations:
+    for kind, relation in _identifier_relations(snapshot).items():
         used_by = relation.pair_in
         count = np.diff(used_by.indptr)
         account = node_account[used_by.nbr].astype(np.int64)
@@ -105,10 +111,9 @@ def _shared_with_bad(
     return table
 
 
-def _blocked(accounts: AccountRepository, policy: Policy) -> NDArray[np.bool_]:
-    snapshot = accounts.snapshot
+def _blocked(snapshot: Snapshot, policy: Policy) -> NDArray[np.bool_]:
     blocked = np.zeros(snapshot.n_accounts, dtype=np.bool_)
-    relations = dict(accounts.identifier_relations)
+    relations = _identifier_relations(snapshot)
     for kind, key in policy.blocked_keys:
         node = snapshot.node_index(kind, key)
         if node is not None and kind in relations:

@@ -1,4 +1,4 @@
-"""What endpoints get handed: the loaded state and the services over it."""
+"""What endpoints get handed: the state of the process, the generation that answers, the services over it."""
 
 from typing import Annotated
 
@@ -6,40 +6,40 @@ from fastapi import Depends, Request
 
 from scoring_service.accounts.service import AccountService
 from scoring_service.errors import NotReady
+from scoring_service.live import LiveState
 from scoring_service.loading import Loaded
 from scoring_service.rings.service import RingService
-from scoring_service.risk.service import RiskService
 
 
-def _loaded(request: Request) -> Loaded:
-    if not request.app.state.is_warm:
-        raise NotReady
-    loaded: Loaded = request.app.state.loaded
-    return loaded
-
-
-LoadedState = Annotated[Loaded, Depends(_loaded)]
-
-
-def _accounts(loaded: LoadedState) -> AccountService:
-    return AccountService(loaded)
-
-
-def _rings(loaded: LoadedState) -> RingService:
-    return RingService(loaded)
-
-
-def risk_of(request: Request) -> RiskService:
-    """Return the service behind `POST /v1/risk`, which lives as long as the process.
+def state_of(request: Request) -> LiveState:
+    """Return the state of the process.
 
     Raises:
         NotReady: If the service still warms up.
     """
     if not request.app.state.is_warm:
         raise NotReady
-    service: RiskService = request.app.state.risk
-    return service
+    state: LiveState = request.app.state.live
+    return state
 
 
+def _loaded(request: Request) -> Loaded:
+    return state_of(request).loaded
+
+
+async def _accounts(request: Request) -> AccountService:
+    return AccountService(_loaded(request))
+
+
+async def _rings(request: Request) -> RingService:
+    return RingService(_loaded(request))
+
+
+async def _state(request: Request) -> LiveState:
+    return state_of(request)
+
+
+# All of them run in the event loop, where alone the live graph may be asked.
+State = Annotated[LiveState, Depends(_state)]
 Accounts = Annotated[AccountService, Depends(_accounts)]
 Rings = Annotated[RingService, Depends(_rings)]

@@ -5,15 +5,22 @@ Each error that a request gets carries its HTTP status and a stable code::
     RingwatchError
     ├── StartError                      the service cannot start
     │   ├── BindRefused
+    │   ├── PortBusy
+    │   ├── KeysMissing
     │   ├── HashKeyMismatch
     │   └── PolicyError
     └── ServiceError                    a request gets an error body
         ├── MalformedJson               400
         ├── CursorInvalid               400
+        ├── Unauthorized                401
+        ├── Forbidden                   403
         ├── NotFound                    404
         │   ├── AccountNotFound
-        │   └── RingNotFound
+        │   ├── RingNotFound
+        │   ├── VerdictNotFound
+        │   └── CutNotFound
         ├── MethodNotAllowed            405
+        ├── IdempotencyConflict         409 (of the journal)
         ├── CursorExpired               410
         ├── BodyTooLarge                413
         ├── UnsupportedMediaType        415
@@ -25,6 +32,8 @@ Each error that a request gets carries its HTTP status and a stable code::
         ├── InternalError               500
         └── Unavailable                 503
             ├── NotReady
+            ├── NotKept
+            ├── FollowerOnly
             ├── RingsUnavailable
             └── ScoresUnavailable
 """
@@ -64,14 +73,35 @@ class StartError(RingwatchError):
 
 
 class BindRefused(StartError):
-    """Nobody may reach a service without keys from beyond this machine by accident."""
+    """Nobody reaches the service from beyond this machine by accident."""
 
     def __init__(self, host: str) -> None:
         """Name the address and the way to allow it."""
         super().__init__(
-            f"refused to listen on '{host}': it can be reached from beyond this machine and the service asks "
-            "for no key. Listen on 127.0.0.1, or set RINGWATCH_ALLOW_REMOTE=true behind a proxy that checks "
-            "who calls."
+            f"refused to listen on '{host}': it can be reached from beyond this machine. "
+            "Listen on 127.0.0.1, or set RINGWATCH_ALLOW_REMOTE=true; every request then needs a key."
+        )
+
+
+class PortBusy(StartError):
+    """Something else listens already."""
+
+    def __init__(self, host: str, port: int, problem: str) -> None:
+        """Name the address, what the system said and the way out."""
+        super().__init__(
+            f"cannot listen on {host}:{port}: {problem}. Stop what listens there, or take another port "
+            "(`ringwatch serve --port 8001`)."
+        )
+
+
+class KeysMissing(StartError):
+    """A service that others can reach has no key, so nobody could call it, or everybody could."""
+
+    def __init__(self, host: str) -> None:
+        """Say how to make a key."""
+        super().__init__(
+            f"refused to listen on '{host}' without a key: every request from beyond this machine needs one. "
+            "Make one with `ringwatch keys create NAME --scope score`."
         )
 
 
@@ -151,6 +181,41 @@ class CursorInvalid(ServiceError):
         super().__init__(f"cursor {problem}. Leave it out to start from the first page.")
 
 
+class Unauthorized(ServiceError):
+    """No key, or one that is not valid."""
+
+    status = 401
+    code = "unauthorized"
+    title = "The request needs a valid key"
+    example = "this needs a key. Send the header `Authorization: Bearer rw_…`."
+
+    def __init__(self, problem: str) -> None:
+        """Say what is wrong with the key, never the key."""
+        super().__init__(f"{problem}. Send the header `Authorization: Bearer rw_…`.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The way to say who calls."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(ServiceError):
+    """A key that may not do this."""
+
+    status = 403
+    code = "forbidden"
+    title = "The key has not the scope that this needs"
+    example = "this needs a key with the scope 'label'; the one sent has: score."
+
+    def __init__(self, needed: str, scopes: Sequence[str]) -> None:
+        """Name the scope that is needed and those of the key."""
+        has = ", ".join(scopes) or "none"
+        super().__init__(
+            f"this needs a key with the scope '{needed}'; the one sent has: {has}.",
+            {"needed": needed, "scopes": list(scopes)},
+        )
+
+
 class NotFound(ServiceError):
     """A path or a thing that is not there."""
 
@@ -197,6 +262,39 @@ class RingNotFound(NotFound):
             self,
             f"rings run {run_id} holds no ring '{ring_id}'. GET /v1/rings lists those that it has.",
             {"ring_id": ring_id, "run": run_id},
+        )
+
+
+class VerdictNotFound(NotFound):
+    """An account without a verdict that could be undone."""
+
+    code = "verdict_not_found"
+    title = "No verdict was given over the API that could be undone"
+    example = "no verdict on account 'u-77' was given through POST /v1/labels, so there is none to undo."
+
+    def __init__(self, account_id: str) -> None:
+        """Name the account."""
+        ServiceError.__init__(
+            self,
+            f"no verdict on account '{account_id}' was given through POST /v1/labels, "
+            "so there is none to undo.",
+            {"account_id": account_id},
+        )
+
+
+class CutNotFound(NotFound):
+    """Two accounts of which nobody said that they are not linked."""
+
+    code = "cut_not_found"
+    title = "Nobody said of these two that they are not linked"
+    example = "nobody said that 'u-77' and 'u-78' are not linked, so there is nothing to undo."
+
+    def __init__(self, account_id: str, other_id: str) -> None:
+        """Name both accounts."""
+        ServiceError.__init__(
+            self,
+            f"nobody said that '{account_id}' and '{other_id}' are not linked, so there is nothing to undo.",
+            {"account_id": account_id, "other_id": other_id},
         )
 
 
@@ -298,7 +396,7 @@ class TimestampInvalid(ServiceError):
 
     status = 422
     code = "timestamp_invalid"
-    title = "event_timestamp is no time"
+    title = "A time that nobody can read"
     example = (
         "event_timestamp must be ISO 8601 such as 2026-03-01T09:30:00Z, or Unix milliseconds, got 'noon'."
     )
@@ -385,16 +483,47 @@ class NotReady(Unavailable):
         return {"Retry-After": "1"}
 
 
+class NotKept(Unavailable):
+    """What must be kept could not be: nothing has changed."""
+
+    code = "journal_unavailable"
+    title = "The journal could not keep it; nothing has changed"
+    example = "the journal cannot keep this now (database is locked); nothing has changed. Send it again."
+
+    def __init__(self, problem: str) -> None:
+        """Say what the journal said."""
+        super().__init__(f"{problem}; nothing has changed. Send it again.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to come back."""
+        return {"Retry-After": "1"}
+
+
+class FollowerOnly(Unavailable):
+    """Something that only the process that writes the journal can do."""
+
+    code = "follower"
+    title = "This process follows the journal and writes nothing"
+    example = "this process follows the journal and writes nothing. Send it to the one that writes."
+
+    def __init__(self) -> None:
+        """Say where to go."""
+        super().__init__(
+            "this process follows the journal and writes nothing. Send it to the one that writes."
+        )
+
+
 class RingsUnavailable(Unavailable):
     """No rings run is there or it cannot be read."""
 
     code = "rings_unavailable"
     title = "There is no rings run, or it cannot be read"
-    example = "there is no rings run. Run `ringwatch rings`, then start the service again."
+    example = "there is no rings run. Run `ringwatch rings`; a running service takes it up."
 
     def __init__(self, problem: str) -> None:
         """Say what is missing."""
-        super().__init__(f"{problem}. Run `ringwatch rings`, then start the service again.")
+        super().__init__(f"{problem}. Run `ringwatch rings`; a running service takes it up.")
 
 
 class ScoresUnavailable(Unavailable):
@@ -402,11 +531,11 @@ class ScoresUnavailable(Unavailable):
 
     code = "scores_unavailable"
     title = "There is no bundle, or it cannot be read"
-    example = "there is no bundle. Run `ringwatch train`, then start the service again."
+    example = "there is no bundle. Run `ringwatch train`; a running service takes it up."
 
     def __init__(self, problem: str) -> None:
         """Say what is missing."""
-        super().__init__(f"{problem}. Run `ringwatch train`, then start the service again.")
+        super().__init__(f"{problem}. Run `ringwatch train`; a running service takes it up.")
 
 
 def problems_of(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -3,9 +3,22 @@
 import logging
 import sys
 import traceback
-from typing import Literal
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, Literal, TextIO, cast
 
 import structlog
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Id of the request that is being answered, put into each of its log lines."""
+
+
+def _with_request_id(
+    logger: Any, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if here := request_id.get():
+        event["request_id"] = here
+    return event
 
 
 def places(error: BaseException) -> list[str]:
@@ -18,6 +31,23 @@ def places(error: BaseException) -> list[str]:
         File and line of the last six frames.
     """
     return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-6:]
+
+
+class _Patient:
+    """A stream that swallows what it cannot write: a full disk must not fail the answer that is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, or leave it."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, or leave it."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure_logging(log_format: Literal["json", "text"], log_level: str) -> None:
@@ -34,7 +64,7 @@ def configure_logging(log_format: Literal["json", "text"], log_level: str) -> No
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _with_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
@@ -42,6 +72,6 @@ def configure_logging(log_format: Literal["json", "text"], log_level: str) -> No
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[log_level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _Patient(sys.stderr))),
         cache_logger_on_first_use=True,
     )

@@ -2,6 +2,7 @@
 
 import ipaddress
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from scoring_service.errors import BindRefused
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Tell whether a host's name or address stands for this machine alone."""
     if host == "localhost":
@@ -31,9 +33,19 @@ class ServiceSettings(BaseSettings):
         workspace: Folder that holds snapshots, bundles and rings.
         host: Address to listen on; beyond loopback only with `allow_remote`.
         port: Port to listen on; 0 lets the system choose.
-        allow_remote: Listen beyond loopback although the service asks for no key.
+        allow_remote: Listen beyond loopback; every request then needs a key.
+        auth: `required`: requests on loopback need a key too; `auto`: they do once a key exists.
+        database_url: Where journal and keys are kept, as SQLAlchemy names it; `state.db` in the workspace if
+            None.
+        commit: What an accepted event survives: `process` the death of this process, `disk` a power cut.
+        max_live_events: Events since the snapshot that are held in memory; beyond, none is accepted until a
+            newer snapshot is there.
+        follow: Apply what another process writes to the journal, write nothing.
+        follow_every: How long a follower waits between two looks at the journal.
+        watch_every: How long to wait between two looks at which snapshot, bundle and rings are current.
         policy: Policy file; the one that comes with the package when None.
         max_body_bytes: Bodies beyond it get `body_too_large`.
+        max_batch_bytes: The same for `POST /v1/events`, which takes many events at once.
         max_clock_skew: How far an event's time may lie ahead of the server's clock.
         console: Serve the read-only console at `/`.
         log_format: `json` for machines, `text` for people.
@@ -46,12 +58,25 @@ class ServiceSettings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     allow_remote: bool = False
+    auth: Literal["auto", "required"] = "auto"
+    database_url: str | None = None
+    commit: Literal["process", "disk"] = "disk"
+    max_live_events: int = Field(default=1_000_000, ge=1)
+    follow: bool = False
+    follow_every: timedelta = timedelta(milliseconds=10)
+    watch_every: timedelta = timedelta(milliseconds=500)
     policy: Path | None = None
     max_body_bytes: int = Field(default=262_144, ge=1024)
+    max_batch_bytes: int = Field(default=4_194_304, ge=1024)
     max_clock_skew: timedelta = timedelta(minutes=5)
     console: bool = True
     log_format: Literal["json", "text"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def journal_place(self) -> str | Path:
+        """URL or file of the database with journal and keys."""
+        return self.workspace / "state.db" if self.database_url is None else self.database_url
 
     @property
     def is_loopback(self) -> bool:

@@ -19,11 +19,15 @@ def _serve(
     port: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 picks one  [default: 8000]")
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Read what another process writes to the journal, write nothing."),
+    ] = False,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve the API and the console at / from the workspace's current snapshot, bundle and rings."""
+    """Serve the API and the console at / from the workspace; swaps in newer snapshots, bundles and rings."""
     from typing import Any
 
     from scoring_service import ServiceSettings, serve
@@ -34,9 +38,11 @@ def _serve(
         given["host"] = host
     if port is not None:
         given["port"] = port
-    settings = ServiceSettings(**given)
-    if settings.port and not as_json:
-        options.screen.say(
-            f"console: http://{settings.host}:{settings.port}/   API: /openapi.json   stop: Ctrl-C"
-        )
-    serve(settings)
+    if follow:
+        given["follow"] = True
+
+    def say(url: str) -> None:
+        if not as_json:
+            options.screen.say(f"console: {url}/   API: /openapi.json   stop: Ctrl-C")
+
+    serve(ServiceSettings(**given), on_listening=say)

@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 
+from scoring_service.access import ACCESS, needs
 from scoring_service.accounts.examples import ACCOUNT, REASONS
 from scoring_service.accounts.schemas import AccountAnswer, AccountReasons
 from scoring_service.dependencies import Accounts
 from scoring_service.errors import AccountNotFound, InvalidRequest, NotReady, ScoresUnavailable, responses
 
-router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"], dependencies=[needs("read")])
 
 AccountID = Annotated[
     str, Path(min_length=1, max_length=256, description="As the platform knows the account.")
@@ -23,9 +24,12 @@ def _ok(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/{account_id:path}/reasons",
     summary="Why an account scores as it does",
-    responses={**_ok(REASONS), **responses(AccountNotFound, InvalidRequest, NotReady, ScoresUnavailable)},
+    responses={
+        **_ok(REASONS),
+        **responses(AccountNotFound, InvalidRequest, NotReady, ScoresUnavailable, *ACCESS),
+    },
 )
-def get_account_reasons(
+async def get_account_reasons(
     account_id: AccountID,
     accounts: Accounts,
     top: Annotated[int, Query(ge=1, le=50, description="At most so many reasons.")] = 5,
@@ -40,8 +44,8 @@ def get_account_reasons(
 @router.get(
     "/{account_id:path}",
     summary="What is known of an account",
-    responses={**_ok(ACCOUNT), **responses(AccountNotFound, InvalidRequest, NotReady)},
+    responses={**_ok(ACCOUNT), **responses(AccountNotFound, InvalidRequest, NotReady, *ACCESS)},
 )
-def get_account(account_id: AccountID, accounts: Accounts) -> AccountAnswer:
-    """Return an account's score, decision, ring, verdict and identifiers at the end of the graph."""
+async def get_account(account_id: AccountID, accounts: Accounts) -> AccountAnswer:
+    """Return an account's score, decision, ring, verdicts and identifiers as of this moment."""
     return accounts.describe(account_id)

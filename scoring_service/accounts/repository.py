@@ -1,6 +1,6 @@
-"""Reads accounts, their identifiers and who shares those, from the mapped snapshot."""
+"""Reads accounts, their identifiers and who shares those, from the live graph."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +8,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from graph_etl import NO_TIME, Relation, Snapshot
+from features import LiveGraph, Queries
+from graph_etl import NO_TIME, Content, LiveCut, LiveEvent, LiveVerdict
 from scoring_service.policy import SharedUse
 
 MAX_USERS = 256
 """Users of one identifier that are looked at; one with more links nobody (`max_accounts` ends here too)."""
 
-NEVER_MS = 2**63 - 1
+MAX_OWN = 100
+"""Identifiers of one account that are looked at, of each kind, the latest ones."""
+
+
+_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,142 +41,202 @@ class IdentifierUse:
     is_hub: bool
 
 
-class AccountRepository:
-    """Reads one snapshot; everything here is bounded, whatever the account shares.
+@dataclass(frozen=True, slots=True)
+class GivenVerdict:
+    """A verdict on an account.
 
-    Args:
-        snapshot: The snapshot.
+    Attributes:
+        label: 1 bad, 0 good, None where it undoes the one before.
+        known_ms: From when on it was known; None if nobody told.
+        reason: Why, in words.
+        source: Who gave it, if over the API.
+        abuse_type: What the account did, if bad.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.identifier_relations: tuple[tuple[str, Relation], ...] = tuple(
-            (relation.name.removeprefix("used:"), relation)
-            for relation in snapshot.relations
+    label: int | None
+    known_ms: int | None
+    reason: str | None
+    source: str | None = None
+    abuse_type: str | None = None
+
+
+class AccountRepository:
+    """Reads one live graph; everything here is bounded, whatever the account shares.
+
+    Args:
+        live: The graph.
+
+    Attributes:
+        kind_of_relation: Kind of identifier by the number of the relation of its uses.
+        identifier_kinds: Those kinds.
+    """
+
+    def __init__(self, live: LiveGraph) -> None:
+        self.live = live
+        snapshot = live.snapshot
+        self.kind_of_relation: dict[int, str] = {
+            index: relation.name.removeprefix("used:")
+            for index, relation in enumerate(snapshot.relations)
             if relation.used and all(snapshot.kinds[kind].identifier for kind in relation.to_kinds)
-        )
-        self._by_kind = dict(self.identifier_relations)
-        self.end_ms = _end_ms(snapshot)
-        self.bad_from_ms = _bad_from_ms(snapshot, self.end_ms)
-        # A verdict may have become known after the last event; whoever reads the snapshot knows it.
-        known_ms = snapshot.verdicts["known_ms"].max()
-        self.known_until_ms = max(self.end_ms, known_ms) if isinstance(known_ms, int) else self.end_ms
+        }
+        self.identifier_kinds = tuple(self.kind_of_relation.values())
+        self._last_seen_ms: dict[int, int] = {}
+        # By account the others that it was called not linked with, and when that ends.
+        self._cut_from: dict[int, dict[int, int]] = {}
 
-    def find(self, account_id: str) -> int | None:
-        """Return an account's index, None if the snapshot has not seen it."""
-        return self.snapshot.account_index(account_id)
+    def saw(self, content: Content) -> None:
+        """Note what a row of the journal says; called for each one once it is in the graph."""
+        if isinstance(content, LiveEvent):
+            account = self.live.account_index(content.account)
+            if account is not None and content.time_ms != NO_TIME:
+                self._last_seen_ms[account] = max(content.time_ms, self._last_seen_ms.get(account, NO_TIME))
+        elif isinstance(content, LiveCut):
+            account, other = (self.live.account_index(key) for key in (content.account, content.other))
+            if account is not None and other is not None:
+                for one, from_other in ((account, other), (other, account)):
+                    cut = self._cut_from.setdefault(one, {})
+                    cut.pop(from_other, None)
+                    if not content.undone:
+                        cut[from_other] = _NEVER if content.until_ms is None else content.until_ms
 
-    def is_confirmed_bad(self, account: int, time_ms: int) -> bool:
-        """Whether the last verdict on an account says bad and was known at a time."""
-        return bool(self.bad_from_ms[account] <= time_ms)
+    def is_cut(self, account: int, other: int, time_ms: int) -> bool:
+        """Whether two accounts were called not linked, and still are at a time."""
+        return self._cut_from.get(account, {}).get(other, NO_TIME) > time_ms
 
-    def is_known_bad(self, account: int) -> bool:
-        """Whether the last verdict on an account says bad."""
-        return bool(self.bad_from_ms[account] != NEVER_MS)
+    def last_seen_ms(self, account: int) -> int:
+        """When an account was last seen, milliseconds; `NO_TIME` if nobody told."""
+        snapshot = self.live.snapshot
+        before = int(snapshot.last_seen_ms[account]) if account < snapshot.n_accounts else NO_TIME
+        return max(before, self._last_seen_ms.get(account, NO_TIME))
 
-    def verdict(self, account: int) -> dict[str, Any] | None:
-        """Return the last verdict on an account: label, known_ms, reason."""
-        rows = self.snapshot.verdicts.filter(pl.col("account") == account)
-        return None if rows.is_empty() else rows.row(-1, named=True)
+    def find(self, account_key: str) -> int | None:
+        """Return an account's index, None if nobody has seen it."""
+        return self.live.account_index(account_key)
 
-    def identifiers(self, account: int, limit: int = 100) -> list[IdentifierUse]:
-        """List identifiers of an account, the rarest first.
+    def about(self, account: int, time_ms: int) -> Queries:
+        """Ask about an account as it stands at this moment, with no event of its own.
 
         Args:
             account: Account index.
-            limit: At most this many of each kind, the most recent ones.
+            time_ms: The end of all time windows.
 
         Returns:
-            Its identifiers.
+            One question.
         """
-        node = int(self.snapshot.account_node[account])
-        found: list[IdentifierUse] = []
-        for kind, relation in self.identifier_relations:
-            used = relation.pair_out
-            for entity in used.nbr[used.of(node)][-limit:]:
-                found.append(self._use(kind, relation, int(entity)))
-        return sorted(found, key=lambda use: (use.accounts, use.kind, use.key))
+        return self.live.question(LiveEvent("", self.live.account_id(account), time_ms))
 
-    def _use(self, kind: str, relation: Relation, entity: int) -> IdentifierUse:
-        span = relation.pair_in.of(entity)
-        return IdentifierUse(
-            kind=kind,
-            node=entity,
-            key=self.snapshot.node_keys[entity],
-            accounts=span.stop - span.start,
-            is_hub=bool(self.snapshot.hub_since[entity] < self.snapshot.end_horizon),
-        )
+    def is_known_bad(self, account: int) -> bool:
+        """Whether the last verdict on an account says bad."""
+        return bool(self.known_bad(np.array([account]))[0])
 
-    def users(self, kind: str, entity: int, horizon: int) -> NDArray[np.int32] | None:
-        """Accounts that used an identifier before a horizon.
+    def known_bad(self, accounts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which accounts the last verdict calls bad.
 
         Args:
-            kind: Its kind.
-            entity: Its node.
-            horizon: Entries with a position below it count.
+            accounts: `int64[n]` account indices.
 
         Returns:
-            Account indices; None if it is a hub or more than `MAX_USERS` used it.
+            `bool[n]`.
         """
-        relation = self._by_kind.get(kind)
-        if relation is None:
-            return np.zeros(0, np.int32)
-        span = relation.pair_in.of(entity, horizon)
-        if span.stop - span.start > MAX_USERS or self.snapshot.hub_since[entity] < horizon:
+        table = self.live.known_bad
+        # Without a look at the horizon: a verdict may have become known after the last event, and whoever
+        # reads the graph as it stands knows it.
+        bad: NDArray[np.bool_] = (table.since[accounts] != _NEVER) & (table.until[accounts] == _NEVER)
+        return bad
+
+    def share_known_bad(self) -> float:
+        """Share of all accounts that are confirmed bad, 0 to 1."""
+        everybody = np.arange(self.live.n_accounts)
+        return float(np.mean(self.known_bad(everybody))) if len(everybody) else 0.0
+
+    def verdicts(self, account: int) -> list[GivenVerdict]:
+        """List every verdict on an account, the oldest first, with those that undo one."""
+        snapshot = self.live.snapshot
+        found: list[GivenVerdict] = []
+        if account < snapshot.n_accounts:
+            for row in snapshot.verdicts.filter(pl.col("account") == account).iter_rows(named=True):
+                found.append(_of_snapshot(row))
+        return found + [_of_journal(verdict) for verdict in self.live.live_verdicts(account)]
+
+    def identifiers(self, account: int) -> list[IdentifierUse]:
+        """List identifiers of an account, the latest of each kind, the rarest first."""
+        live = self.live
+        found = [
+            IdentifierUse(kind, node, live.node_key(node), live.n_used_by(node), live.is_hub(node))
+            for kind, node in self.nodes_of(account)
+        ]
+        return sorted(found, key=lambda use: (use.accounts, use.kind, use.key))
+
+    def nodes_of(self, account: int) -> list[tuple[str, int]]:
+        """List kind and node of the identifiers that an account used, the latest 100 of each kind."""
+        return [
+            (kind, node) for kind in self.identifier_kinds for node in self.live.used(account, kind, MAX_OWN)
+        ]
+
+    def users(self, node: int) -> NDArray[np.int64] | None:
+        """Accounts that used an identifier.
+
+        Args:
+            node: Its node.
+
+        Returns:
+            Account indices; None if it links nobody: a hub, or one with more than `MAX_USERS` users.
+        """
+        if self.live.is_hub(node):
             return None
-        return np.asarray(self.snapshot.node_account[relation.pair_in.nbr[span]])
+        users = self.live.used_by(node, MAX_USERS + 1)
+        return None if len(users) > MAX_USERS else users
 
-    def nodes_of(self, account: int, horizon: int, limit: int = 100) -> Iterator[tuple[str, int]]:
-        """Yield kind and node of the identifiers used before a horizon, the latest 100 of each kind."""
-        node = int(self.snapshot.account_node[account])
-        for kind, relation in self.identifier_relations:
-            for entity in relation.pair_out.nbr[relation.pair_out.of(node, horizon)][-limit:]:
-                yield kind, int(entity)
-
-    def shared_with_bad(
-        self, account: int | None, entities: Iterable[tuple[str, int]], horizon: int, time_ms: int
-    ) -> Sequence[SharedUse]:
+    def shared_with_bad(self, others: Iterable[tuple[str, int, NDArray[np.int64]]]) -> Sequence[SharedUse]:
         """Find the identifiers that a confirmed bad account used too.
 
         Args:
-            account: The account, which does not count as its own company; None for one that nobody has seen.
-            entities: Kind and node of its identifiers.
-            horizon: Entries with a position below it count.
-            time_ms: Verdicts known by then count.
+            others: Kind and node of each identifier, and who else used it.
 
         Returns:
             Uses with at least one confirmed bad account.
         """
         found: list[SharedUse] = []
-        for kind, entity in dict.fromkeys(entities):
-            users = self.users(kind, entity, horizon)
-            if users is None or len(users) == 0:
-                continue
-            others = users if account is None else users[users != account]
-            bad = int(np.count_nonzero(self.bad_from_ms[others] <= time_ms))
+        for kind, node, accounts in others:
+            bad = int(np.count_nonzero(self.known_bad(accounts))) if len(accounts) else 0
             if bad:
-                found.append(SharedUse(kind, entity, len(others), bad))
+                found.append(SharedUse(kind, node, len(accounts), bad))
+        return found
+
+    def company(
+        self, account: int | None, nodes: Iterable[tuple[str, int]], time_ms: int
+    ) -> list[tuple[str, int, NDArray[np.int64]]]:
+        """Find who else used identifiers.
+
+        Args:
+            account: The account, which is not its own company; None for one that nobody has seen.
+            nodes: Kind and node of each identifier.
+            time_ms: Cuts that have ended by then do not count.
+
+        Returns:
+            Kind, node and account indices; identifiers that link nobody are left out, and so are accounts
+            that were called not linked with this one.
+        """
+        found = []
+        cut = {} if account is None else self._cut_from.get(account, {})
+        apart = [other for other, until_ms in cut.items() if until_ms > time_ms]
+        for kind, node in dict.fromkeys(nodes):
+            users = self.users(node)
+            if users is None:
+                continue
+            if account is not None:
+                users = users[users != account]
+            if apart:
+                users = users[~np.isin(users, apart)]
+            found.append((kind, node, users))
         return found
 
 
-def _end_ms(snapshot: Snapshot) -> int:
-    """Return when the snapshot's last row became known; `NO_TIME` where nothing is timed."""
-    span = snapshot.manifest.get("time_range_ms")
-    if span and span[1] is not None:
-        return int(span[1])
-    return int(snapshot.event_known_ms[-1]) if snapshot.n_events else NO_TIME
+def _of_snapshot(row: dict[str, Any]) -> GivenVerdict:
+    return GivenVerdict(
+        row["label"], row["known_ms"], row["reason"], row.get("source"), row.get("abuse_type")
+    )
 
 
-def _bad_from_ms(snapshot: Snapshot, end_ms: int) -> NDArray[np.int64]:
-    """When each account's last verdict, if it says bad, became known.
-
-    A verdict without a time is no input of a feature, because nobody can say when it would have been seen.
-    At the snapshot's end it is known all the same: it stands in the files.
-
-    Returns:
-        `int64[A]`, `NEVER_MS` for accounts that are not confirmed bad.
-    """
-    bad_from_ms = np.full(snapshot.n_accounts, NEVER_MS, dtype=np.int64)
-    last = snapshot.verdicts.group_by("account", maintain_order=True).last().filter(pl.col("label") == 1)
-    bad_from_ms[last["account"].to_numpy()] = last["known_ms"].fill_null(end_ms).to_numpy()
-    return bad_from_ms
+def _of_journal(verdict: LiveVerdict) -> GivenVerdict:
+    return GivenVerdict(verdict.label, verdict.known_ms, verdict.reason, verdict.source, verdict.abuse_type)

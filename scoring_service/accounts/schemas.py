@@ -26,16 +26,29 @@ class Verdict(BaseModel):
     reason: str | None
 
 
+class GivenLabel(BaseModel):
+    """One entry of the history of verdicts on an account."""
+
+    label: Literal["bad", "good", "undone"] = Field(description="`undone`: the one before it was taken back.")
+    known_at: str | None
+    source: str | None = Field(description="Who gave it; null where it came with the files.")
+    abuse_type: str | None
+    reason: str | None
+
+
 class AccountRing(BaseModel):
     """The ring of an account."""
 
     id: str
     rank: int
-    role: str
+    role: str | None = Field(description="Null where only its identifiers lead there.")
+    membership: Literal["member", "shares_identifier"] = Field(
+        description="`shares_identifier`: it is newer than the rings, and its identifiers lead there."
+    )
 
 
 class AccountAnswer(BaseModel):
-    """What is known of an account at the end of the graph."""
+    """What is known of an account at this moment."""
 
     id: str
     score: float | None = Field(
@@ -49,6 +62,7 @@ class AccountAnswer(BaseModel):
     policy: str = Field(description="Name and version of the policy.")
     ring: AccountRing | None
     verdict: Verdict | None
+    labels: list[GivenLabel] = Field(description="All verdicts on it, the oldest first, at most the last 50.")
     first_seen: str | None
     last_seen: str | None
     attributes: dict[str, Any]

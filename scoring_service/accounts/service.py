@@ -1,35 +1,39 @@
-"""Describes accounts that the graph holds, and says why they score as they do."""
+"""Describes accounts as the graph holds them at this moment, and says why they score as they do."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 import gnn
-from features import Queries
 from graph_etl import NO_TIME
+from scoring_service.accounts.repository import GivenVerdict, IdentifierUse
 from scoring_service.accounts.schemas import (
     AccountAnswer,
     AccountReasons,
     AccountRing,
+    GivenLabel,
     SharedIdentifier,
     Verdict,
 )
 from scoring_service.errors import AccountNotFound
 from scoring_service.loading import Loaded
-from scoring_service.policy import Decided, Evidence, RingTie, decide
+from scoring_service.policy import Decided, Evidence, RingTie, SharedUse, decide
 from scoring_service.risk.moments import RETROSPECTIVE
 from scoring_service.risk.reading import iso
 from scoring_service.risk.service import reason_of
 
 MAX_IDENTIFIERS = 100
+MAX_LABELS = 50
 
 
 class AccountService:
-    """Answers questions about accounts at the snapshot's end.
+    """Answers questions about accounts.
 
     Args:
-        loaded: What the service has loaded.
+        loaded: The generation that answers.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -49,9 +53,14 @@ class AccountService:
         """
         loaded = self._loaded
         account = self._find(account_id)
-        score, percentile = loaded.scores_at_end(np.array([account]))[0]
-        decided = self._decide(account, score, percentile)
-        identifiers = self._identifiers(account)
+        score, percentile = loaded.score_now(account)
+        uses = loaded.accounts.identifiers(account)
+        company = loaded.accounts.company(account, [(use.kind, use.node) for use in uses], loaded.end_ms)
+        shared = loaded.accounts.shared_with_bad(company)
+        ring = self._ring(account, [others for _, _, others in company])
+        decided = self._decide(account, score, percentile, uses, shared, ring)
+        verdicts = loaded.accounts.verdicts(account)
+        bad = {use.node: use.bad for use in shared}
         return AccountAnswer(
             id=account_id,
             score=score,
@@ -61,13 +70,23 @@ class AccountService:
             decision=decided.decision,
             rule=decided.rule,
             policy=f"{loaded.policy.name} {loaded.policy.version}",
-            ring=self._ring(account),
-            verdict=self._verdict(account),
-            first_seen=_iso_or_none(int(loaded.snapshot.first_seen_ms[account])),
-            last_seen=_iso_or_none(int(loaded.snapshot.last_seen_ms[account])),
+            ring=None if ring is None else ring[0],
+            verdict=_standing(verdicts),
+            labels=[_label(verdict) for verdict in verdicts[-MAX_LABELS:]],
+            first_seen=_iso_or_none(loaded.live.first_seen_ms(account)),
+            last_seen=_iso_or_none(loaded.accounts.last_seen_ms(account)),
             attributes=self._attributes(account),
-            identifiers=identifiers[:MAX_IDENTIFIERS],
-            identifiers_total=len(identifiers),
+            identifiers=[
+                SharedIdentifier(
+                    kind=use.kind,
+                    key=use.key,
+                    accounts=use.accounts,
+                    known_bad=None if use.is_hub else bad.get(use.node, 0),
+                    is_hub=use.is_hub,
+                )
+                for use in uses[:MAX_IDENTIFIERS]
+            ],
+            identifiers_total=len(uses),
             model_version=loaded.bundle_version,
             graph_as_of=loaded.graph_as_of,
             simulated=loaded.simulated,
@@ -91,14 +110,13 @@ class AccountService:
         loaded = self._loaded
         account = self._find(account_id)
         scorer = loaded.require_scorer()
-        queries = Queries.for_accounts(loaded.snapshot, np.array([account]), RETROSPECTIVE)
-        result = scorer.score(queries, RETROSPECTIVE)
-        found = [reason_of(reason) for reason in gnn.reasons(scorer, queries, result, row=0, top=top)]
-        score, percentile = loaded.scores_at_end(np.array([account]))[0]
+        question = loaded.accounts.about(account, loaded.end_ms)
+        result = scorer.score(question, loaded.moments.last)
+        found = [reason_of(reason) for reason in gnn.reasons(scorer, question, result, row=0, top=top)]
         return AccountReasons(
             id=account_id,
-            score=score,
-            percentile=percentile,
+            score=float(result.score[0]),
+            percentile=float(result.percentile[0]),
             reasons=[reason for reason in found if reason.safe_for_user or not safe_only],
             model_version=loaded.bundle_version,
             graph_as_of=loaded.graph_as_of,
@@ -112,66 +130,54 @@ class AccountService:
             raise AccountNotFound(account_id[:64], loaded.graph_as_of)
         return account
 
-    def _decide(self, account: int, score: float | None, percentile: float | None) -> Decided:
+    def _decide(
+        self,
+        account: int,
+        score: float | None,
+        percentile: float | None,
+        uses: Sequence[IdentifierUse],
+        shared: Sequence[SharedUse],
+        ring: tuple[AccountRing, RingTie] | None,
+    ) -> Decided:
         loaded = self._loaded
-        accounts, end = loaded.accounts, loaded.snapshot.end_horizon
-        ring = None if loaded.rings is None else loaded.rings.membership(account)
-        row = None if ring is None or loaded.rings is None else loaded.rings.row(ring.ring)
-        evidence = Evidence(
-            confirmed_bad=accounts.is_known_bad(account),
-            shared=accounts.shared_with_bad(
-                account, accounts.nodes_of(account, end), end, accounts.known_until_ms
-            ),
-            ring=None if row is None else RingTie.of_row(row, is_member=True),
-        )
+        blocked = loaded.policy.blocked_keys
         return decide(
             loaded.policy,
             RETROSPECTIVE,
             score=score,
             percentile=percentile,
             calibrated=loaded.calibrated,
-            evidence=evidence,
+            evidence=Evidence(
+                confirmed_bad=loaded.accounts.is_known_bad(account),
+                shared=shared,
+                ring=None if ring is None else ring[1],
+                blocked=bool(blocked) and any((use.kind, use.key) in blocked for use in uses),
+            ),
         )
 
-    def _ring(self, account: int) -> AccountRing | None:
-        rings = self._loaded.rings
-        found = None if rings is None else rings.membership(account)
-        row = None if rings is None or found is None else rings.row(found.ring)
+    def _ring(self, account: int, company: Sequence[NDArray[np.int64]]) -> tuple[AccountRing, RingTie] | None:
+        loaded = self._loaded
+        rings = loaded.rings
+        if rings is None:
+            return None
+        found = rings.membership(account)
+        if found is None and not rings.has_placed(account):
+            # No rings run has seen it yet, so the company that it keeps stands in.
+            found = rings.reached_by(company)
+        row = None if found is None else rings.row(found.ring)
         if found is None or row is None:
             return None
-        return AccountRing(id=found.ring, rank=row["rank"], role=found.role or "member")
-
-    def _verdict(self, account: int) -> Verdict | None:
-        last = self._loaded.accounts.verdict(account)
-        if last is None:
-            return None
-        return Verdict(
-            label="bad" if last["label"] == 1 else "good",
-            known_at=None if last["known_ms"] is None else iso(last["known_ms"]),
-            reason=last["reason"],
+        membership: Literal["member", "shares_identifier"] = (
+            "shares_identifier" if found.role is None else "member"
         )
-
-    def _identifiers(self, account: int) -> list[SharedIdentifier]:
-        accounts, end = self._loaded.accounts, self._loaded.snapshot.end_horizon
-        found = []
-        for use in accounts.identifiers(account):
-            bad = accounts.shared_with_bad(account, [(use.kind, use.node)], end, accounts.known_until_ms)
-            found.append(
-                SharedIdentifier(
-                    kind=use.kind,
-                    key=use.key,
-                    accounts=use.accounts,
-                    known_bad=None if use.is_hub else sum(shared.bad for shared in bad),
-                    is_hub=use.is_hub,
-                )
-            )
-        return found
+        shown = AccountRing(id=found.ring, rank=row["rank"], role=found.role, membership=membership)
+        return shown, RingTie.of_row(row, is_member=found.role is not None, users=found.users)
 
     def _attributes(self, account: int) -> dict[str, Any]:
-        snapshot = self._loaded.snapshot
-        values = snapshot.attribute_values[account]
+        live = self._loaded.live
+        values = live.attribute_values(account)
         shown: dict[str, Any] = {}
-        for attribute, value in zip(snapshot.attributes, values, strict=True):
+        for attribute, value in zip(live.attributes, values, strict=True):
             if math.isnan(value):
                 shown[attribute.name] = None
             elif attribute.type == "category":
@@ -181,6 +187,37 @@ class AccountService:
             else:
                 shown[attribute.name] = float(value)
         return shown
+
+
+def _standing(verdicts: Sequence[GivenVerdict]) -> Verdict | None:
+    """The verdict that holds: an undone one does not, the one before it does again."""
+    standing: list[GivenVerdict] = []
+    for verdict in verdicts:
+        if verdict.label is not None:
+            standing.append(verdict)
+        elif standing:
+            standing.pop()
+    if not standing:
+        return None
+    last = standing[-1]
+    return Verdict(
+        label="bad" if last.label == 1 else "good",
+        known_at=None if last.known_ms is None else iso(last.known_ms),
+        reason=last.reason,
+    )
+
+
+def _label(verdict: GivenVerdict) -> GivenLabel:
+    label: Literal["bad", "good", "undone"] = "undone"
+    if verdict.label is not None:
+        label = "bad" if verdict.label == 1 else "good"
+    return GivenLabel(
+        label=label,
+        known_at=None if verdict.known_ms is None else iso(verdict.known_ms),
+        source=verdict.source,
+        abuse_type=verdict.abuse_type,
+        reason=verdict.reason,
+    )
 
 
 def _iso_or_none(time_ms: int) -> str | None:

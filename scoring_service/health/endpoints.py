@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from scoring_service.dependencies import LoadedState
+from scoring_service.dependencies import State
 from scoring_service.errors import NotReady, responses
 from scoring_service.health.schemas import Health, Readiness
 from scoring_service.health.service import readiness
@@ -25,6 +25,8 @@ _READY: dict[int | str, dict[str, Any]] = {
                     "policy": "default 2",
                     "graph_as_of": "2026-03-01T00:00:00Z",
                     "simulated": True,
+                    "journal": "ok",
+                    "last_seq": 48117,
                     "problems": [],
                 }
             }
@@ -44,9 +46,9 @@ async def get_health() -> Health:
 
 
 @router.get("/readyz", summary="May the process get traffic", responses={**_READY, **responses(NotReady)})
-async def get_readiness(loaded: LoadedState) -> Readiness:
+async def get_readiness(state: State) -> Readiness:
     """Answer 200 once a request was scored through all parts, 503 before.
 
     `degraded` is still 200: the service answers, with fallbacks, and `problems` says why.
     """
-    return readiness(loaded)
+    return readiness(state)

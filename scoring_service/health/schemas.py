@@ -23,4 +23,6 @@ class Readiness(BaseModel):
     policy: str
     graph_as_of: str | None
     simulated: bool
+    journal: Literal["ok", "unavailable"] = Field(description="Whether events can be kept.")
+    last_seq: int = Field(description="Last position of the journal that every answer sees.")
     problems: list[str] = Field(description="What is missing or broken, one line each.")

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features import LiveGraph
+from graph_etl import Snapshot
 from rings import RingsRun
 from scoring_service.rings.schemas import RingFilter
 
@@ -19,21 +21,23 @@ class Membership:
     Attributes:
         ring: Ring id.
         role: The account's role in it; None where only its identifiers lead there.
+        users: Other accounts on the rarest identifier that leads there; 0 for a member.
     """
 
     ring: str
     role: str | None
+    users: int = 0
 
 
 class RingRepository:
-    """Reads one run.
+    """Reads one run. Its accounts are found by their ids: the snapshot may be older or newer than the run.
 
     Args:
         run: The run.
-        n_accounts: Accounts of the snapshot that the run was found on.
+        snapshot: The snapshot whose account indices are meant.
     """
 
-    def __init__(self, run: RingsRun, n_accounts: int) -> None:
+    def __init__(self, run: RingsRun, snapshot: Snapshot) -> None:
         self.run = run
         table = run.table.sort("rank")
         if "superseded" in table.columns and table.schema["superseded"] == pl.Boolean:
@@ -41,30 +45,71 @@ class RingRepository:
         self.table = table
         self.ids: list[str] = table["ring"].to_list()
         self._row = {ring: row for row, ring in enumerate(self.ids)}
-        self._ring_of: NDArray[np.int32] = np.full(n_accounts, -1, dtype=np.int32)
+        self._is_of_snapshot = self.run.manifest.get("snapshot", snapshot.id) == snapshot.id
+        self._read: dict[int, dict[str, Any]] = {}
+        self._ring_of: NDArray[np.int32] = np.full(snapshot.n_accounts, -1, dtype=np.int32)
         self._role_of: dict[int, str] = {}
+        # Members that the snapshot does not hold, by id: ring and role.
+        self._unplaced: dict[str, tuple[int, str]] = {}
+        self._later: dict[int, int] = {}
         # The best-ranked ring wins where an account is in several.
-        for ring, account, role in reversed(list(self._members_by_rank())):
-            self._ring_of[account] = ring
-            self._role_of[account] = role
+        for ring, account, account_id, role in reversed(list(self._members_by_rank(snapshot))):
+            if account is None:
+                self._unplaced[account_id] = (ring, role)
+            else:
+                self._ring_of[account] = ring
+                self._role_of[account] = role
 
-    def _members_by_rank(self) -> Iterable[tuple[int, int, str]]:
-        placed = self.run.members.select("ring", "account", "role").join(
-            self.table.select("ring", "rank").with_row_index("row"), on="ring", how="inner"
-        )
-        return placed.sort("row").select("row", "account", "role").iter_rows()
+    def _members_by_rank(self, snapshot: Snapshot) -> Iterable[tuple[int, int | None, str, str]]:
+        members = self.run.members.select("ring", "account", "account_id", "role")
+        if not self._is_of_snapshot:
+            here = pl.DataFrame({"account_id": snapshot.account_ids.arrow}).with_row_index("account")
+            members = members.drop("account").join(here, on="account_id", how="left")
+        placed = members.join(self.table.select("ring").with_row_index("row"), on="ring", how="inner")
+        return placed.sort("row").select("row", "account", "account_id", "role").iter_rows()
+
+    def place_new(self, live: LiveGraph) -> None:
+        """Find members that came after the snapshot.
+
+        Args:
+            live: The graph, with all that happened since.
+        """
+        for account_id, (ring, role) in self._unplaced.items():
+            account = live.account_index(account_id)
+            if account is not None:
+                self._later[account] = ring
+                self._role_of[account] = role
+
+    def _rows_of(self, accounts: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        """Row of the ring that each account is in, -1 without one."""
+        known = accounts < len(self._ring_of)
+        rows: NDArray[np.int32] = np.full(len(accounts), -1, np.int32)
+        if known.all():
+            rows[:] = self._ring_of[accounts]
+            return rows
+        rows[known] = self._ring_of[accounts[known]]
+        if self._later:
+            rows[~known] = [self._later.get(int(account), -1) for account in accounts[~known]]
+        return rows
 
     def row(self, ring_id: str) -> dict[str, Any] | None:
         """Return a ring's row of the ranked table, None if the run does not hold it."""
         at = self._row.get(ring_id)
-        return None if at is None else self.table.row(at, named=True)
+        if at is None:
+            return None
+        found = self._read.get(at)
+        if found is None:
+            found = self._read[at] = self.table.row(at, named=True)
+        return found
 
-    def select(self, wanted: RingFilter, account: int | None, start: int) -> tuple[list[dict[str, Any]], int]:
+    def select(
+        self, wanted: RingFilter, account_key: str | None, start: int
+    ) -> tuple[list[dict[str, Any]], int]:
         """List rings that pass the filters.
 
         Args:
             wanted: The filters.
-            account: Index of the account that the rings must hold; None for any.
+            account_key: The account that the rings must hold, as the graph stores its id; None for any.
             start: How many of those that pass to leave out.
 
         Returns:
@@ -81,35 +126,44 @@ class RingRepository:
             kept = kept.filter(pl.col("q_value") <= wanted.max_q_value)
         if wanted.known_bad is not None:
             kept = kept.filter((pl.col("n_known_bad") > 0) == wanted.known_bad)
-        if account is not None:
-            of_account = self.run.members.lazy().filter(pl.col("account") == account).select("ring").unique()
+        if account_key is not None:
+            is_member = pl.col("account_id") == account_key
+            of_account = self.run.members.lazy().filter(is_member).select("ring").unique()
             kept = kept.join(of_account, on="ring", how="semi")
         found = kept.sort("rank").collect()
         return found.slice(start, wanted.limit).to_dicts(), found.height
 
     def membership(self, account: int) -> Membership | None:
         """Return the best-ranked ring of an account and its role there."""
-        row = int(self._ring_of[account])
+        row = int(self._ring_of[account]) if account < len(self._ring_of) else self._later.get(account, -1)
         return None if row < 0 else Membership(self.ids[row], self._role_of[account])
 
-    def reached_by(self, users: Iterable[NDArray[np.int32]]) -> Membership | None:
+    def has_placed(self, account: int) -> bool:
+        """Whether the run saw the account, so that being in no ring says something."""
+        return self._is_of_snapshot and account < len(self._ring_of)
+
+    def reached_by(self, company: Iterable[NDArray[np.integer[Any]]]) -> Membership | None:
         """Find the ring that an account's identifiers lead to.
 
         Args:
-            users: For each identifier the other accounts that used it.
+            company: For each identifier the other accounts that used it.
 
         Returns:
             The ring in which most of them are, each identifier counting once in all; None if there is none.
         """
         weight: dict[int, float] = {}
-        for accounts in users:
-            rows = self._ring_of[accounts]
-            for row in rows[rows >= 0]:
-                weight[int(row)] = weight.get(int(row), 0.0) + 1.0 / len(rows)
+        fewest: dict[int, int] = {}
+        for accounts in company:
+            if not len(accounts):
+                continue
+            rows = self._rows_of(accounts)
+            for row in rows[rows >= 0].tolist():
+                weight[row] = weight.get(row, 0.0) + 1.0 / len(rows)
+                fewest[row] = min(len(rows), fewest.get(row, len(rows)))
         if not weight:
             return None
         best = min(weight, key=lambda row: (-weight[row], row))
-        return Membership(self.ids[best], None)
+        return Membership(self.ids[best], None, fewest[best])
 
     def column(self, name: str, without: float) -> NDArray[np.float64]:
         """Give each account what the ranked table says of its ring.

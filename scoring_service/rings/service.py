@@ -6,8 +6,6 @@ import hashlib
 import json
 from typing import Any
 
-import numpy as np
-
 from scoring_service.errors import AccountNotFound, CursorExpired, CursorInvalid, RingNotFound
 from scoring_service.loading import Loaded, plain
 from scoring_service.rings.presentation import evidence_text
@@ -22,12 +20,15 @@ from scoring_service.rings.schemas import (
 )
 from scoring_service.risk.reading import iso
 
+MAX_SCORED = 50
+"""Members whose score the bundle does not hold are scored anew, at most so many: the loop waits for it."""
+
 
 class RingService:
     """Answers questions about the rings of the current run.
 
     Args:
-        loaded: What the service has loaded.
+        loaded: The generation that answers.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -51,8 +52,8 @@ class RingService:
         rings = self._loaded.require_rings()
         account = None
         if wanted.account is not None:
-            account = self._loaded.accounts.find(self._loaded.reader.account_key(wanted.account))
-            if account is None:
+            account = self._loaded.reader.account_key(wanted.account)
+            if self._loaded.accounts.find(account) is None:
                 raise AccountNotFound(wanted.account, self._loaded.graph_as_of)
         start = 0 if wanted.cursor is None else _read_cursor(wanted.cursor, rings.run.id, wanted)
         rows, total = rings.select(wanted, account, start)
@@ -98,18 +99,24 @@ class RingService:
 
     def _members(self, rings: RingRepository, ring_id: str) -> list[RingMember]:
         loaded = self._loaded
-        members = rings.members(ring_id)
-        scores = loaded.scores_at_end(np.array([member["account"] for member in members]))
-        return [
-            RingMember(
-                account_id=member["account_id"],
-                role=member["role"],
-                weight=member["weight"],
-                score=score,
-                known_bad=loaded.accounts.is_known_bad(member["account"]),
+        shown = []
+        for place, member in enumerate(rings.members(ring_id)):
+            account = loaded.accounts.find(member["account_id"])
+            score = None
+            if account is not None:
+                score, _ = loaded.last_score(account)
+                if score is None and place < MAX_SCORED:
+                    score, _ = loaded.score_now(account)
+            shown.append(
+                RingMember(
+                    account_id=member["account_id"],
+                    role=member["role"],
+                    weight=member["weight"],
+                    score=score,
+                    known_bad=account is not None and loaded.accounts.is_known_bad(account),
+                )
             )
-            for member, (score, _) in zip(members, scores, strict=True)
-        ]
+        return shown
 
 
 def summary(row: dict[str, Any]) -> RingSummary:

@@ -1,13 +1,15 @@
 """The path that scores an event."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from scoring_service.dependencies import risk_of
+from scoring_service.access import ACCESS, needs
+from scoring_service.bodies import json_body
+from scoring_service.dependencies import state_of
 from scoring_service.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -20,11 +22,14 @@ from scoring_service.errors import (
     problems_of,
     responses,
 )
+from scoring_service.idempotency import IDEMPOTENCY_HEADER, once
+from scoring_service.journal import IdempotencyConflict, IdempotencyUse
+from scoring_service.risk.answering import answer_risk
 from scoring_service.risk.examples import ANSWERS, REQUESTS
 from scoring_service.risk.schemas import RiskAnswer, RiskRequest
 
 _log = structlog.get_logger("scoring_service")
-router = APIRouter(prefix="/v1/risk", tags=["risk"])
+router = APIRouter(prefix="/v1/risk", tags=["risk"], dependencies=[needs("score")])
 
 _ERRORS = responses(
     MalformedJson,
@@ -34,9 +39,12 @@ _ERRORS = responses(
     TimestampInvalid,
     TimestampBefore1970,
     TimestampInFuture,
+    IdempotencyConflict,
     NotReady,
+    *ACCESS,
 )
 _BODY: Final[dict[str, Any]] = {
+    "parameters": [IDEMPOTENCY_HEADER],
     "requestBody": {
         "required": True,
         "content": {
@@ -45,7 +53,7 @@ _BODY: Final[dict[str, Any]] = {
                 "examples": REQUESTS,
             }
         },
-    }
+    },
 }
 
 
@@ -56,28 +64,39 @@ _BODY: Final[dict[str, Any]] = {
     responses={200: {"content": {"application/json": {"examples": ANSWERS}}}, **_ERRORS},
     openapi_extra=_BODY,
 )
-async def post_risk(request: Request) -> Response:
-    """Score the account behind one event and decide.
+async def post_risk(
+    request: Request,
+    expand: Annotated[
+        Literal["reasons"] | None, Query(description="`reasons`: also where the decision is to allow.")
+    ] = None,
+) -> Response:
+    """Score the account behind one event, keep the event, and decide.
 
     An account that nobody has seen is scored from its identifiers and attributes; one that the graph knows,
     from all that is known of it and the event. Identifiers are hashed at the door; raw values are neither
     kept nor logged. What the graph does not know (kinds, attributes, types) is left out with a warning.
+    An accepted event is in the journal and counts in every later answer.
     """
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMediaType(content_type[:100])
-    service = risk_of(request)
-    answer = service.assess(_parse(await request.body()))
-    _log.info(
-        "risk.answered",
-        answer=answer.id,
-        decision=answer.decision,
-        level=answer.risk_level,
-        rule=answer.policy.rule,
-        moment=answer.policy.moment,
-        degraded=None if answer.degraded is None else answer.degraded.reason,
-    )
-    return Response(answer.model_dump_json(), media_type="application/json")
+    state = state_of(request)
+    body = await json_body(request)
+    with_reasons = expand is not None
+
+    async def answer(use: IdempotencyUse | None) -> bytes:
+        content, assessed = await answer_risk(state, _parse(body), with_reasons=with_reasons, use=use)
+        told = assessed.answer
+        degraded = told["degraded"]
+        (_log.debug if told["decision"] == "allow" else _log.info)(
+            "risk.answered",
+            answer=told["id"],
+            decision=told["decision"],
+            level=told["risk_level"],
+            rule=told["policy"]["rule"],
+            moment=told["policy"]["moment"],
+            degraded=None if degraded is None else degraded["reason"],
+        )
+        return content
+
+    return await once(state, request, body, answer)
 
 
 def _parse(body: bytes) -> RiskRequest:

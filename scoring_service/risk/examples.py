@@ -31,17 +31,12 @@ REQUESTS: Final[dict[str, Any]] = {
     },
 }
 
-_NOT_ACCEPTED: Final = {
-    "code": "not_accepted",
-    "message": "the event was scored and not kept, because the service has no journal yet",
-    "detail": None,
-}
 _EVADER: Final[dict[str, Any]] = {
     "id": "ra_5f1d2c90b7a3e4416d20",
     "event_id": "ev-20260301-000017",
     "account_id": "player-90001",
-    "accepted": False,
-    "event_seq": None,
+    "accepted": True,
+    "event_seq": 48113,
     "score": 0.83,
     "percentile": 98.9,
     "calibrated": True,
@@ -49,7 +44,7 @@ _EVADER: Final[dict[str, Any]] = {
     "decision": "deny",
     "policy": {
         "name": "default",
-        "version": 1,
+        "version": 2,
         "moment": "signup",
         "rule": "shares_rare_identifier_with_confirmed_bad",
     },
@@ -69,7 +64,7 @@ _EVADER: Final[dict[str, Any]] = {
     "model_version": "20260301-8c1f22",
     "graph_as_of": "2026-03-01T00:00:00Z",
     "simulated": True,
-    "warnings": [_NOT_ACCEPTED],
+    "warnings": [],
     "degraded": None,
 }
 
@@ -88,6 +83,26 @@ ANSWERS: Final[dict[str, Any]] = {
                 "reason": "bundle_unavailable",
                 "message": "there is no bundle yet",
                 "fallback": "identifier_reputation",
+            },
+        },
+    },
+    "not_kept": {
+        "summary": "The journal could not keep the event: the answer is whole, the event does not count",
+        "value": {
+            **_EVADER,
+            "accepted": False,
+            "event_seq": None,
+            "warnings": [
+                {
+                    "code": "not_accepted",
+                    "message": "the event was scored and not kept: database is locked",
+                    "detail": {"reason": "journal_unavailable"},
+                }
+            ],
+            "degraded": {
+                "reason": "journal_unavailable",
+                "message": "database is locked",
+                "fallback": None,
             },
         },
     },

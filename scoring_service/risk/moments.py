@@ -17,36 +17,39 @@ class Moments:
     Args:
         snapshot: The snapshot.
         names: Moments that the models know; those of the snapshot without models.
+        end_ms: Time of the snapshot's last event; None where nothing is timed.
     """
 
-    def __init__(self, snapshot: Snapshot, names: list[str], end_ms: int) -> None:
+    def __init__(self, snapshot: Snapshot, names: list[str], end_ms: int | None) -> None:
         first_seen_ms = np.asarray(snapshot.first_seen_ms)
         timed = first_seen_ms[first_seen_ms != NO_TIME]
-        median_age_ms = int(end_ms - np.median(timed)) if len(timed) else 0
+        self._is_timed = end_ms is not None and len(timed) > 0
+        median_age_ms = int(end_ms - np.median(timed)) if end_ms is not None and len(timed) else 0
         ages = {name: moment_ms(name) for name in names}
-        self._first_seen_ms = first_seen_ms
         self._ages: list[tuple[int, str]] = sorted(
             (median_age_ms if age_ms is None else age_ms, name) for name, age_ms in ages.items()
         )
-        self._is_timed = len(timed) > 0
+        self.last = RETROSPECTIVE if RETROSPECTIVE in ages else self._ages[-1][1]
 
-    def of(self, account: int | None, time_ms: int) -> str:
+    def of(self, is_known: bool, first_seen_ms: int, time_ms: int) -> str:
         """Return the moment of an event.
 
         Args:
-            account: Account index; None for one that the graph has not seen, which is at its sign-up.
+            is_known: Whether the graph has seen the account; one that it has not is at its sign-up.
+            first_seen_ms: When the account first appeared; `NO_TIME` if nobody told.
             time_ms: When the event happened.
 
         Returns:
             The moment with the greatest age that the account has reached, the youngest if none.
         """
         if not self._is_timed:
-            return RETROSPECTIVE if any(name == RETROSPECTIVE for _, name in self._ages) else self._ages[0][1]
-        age_ms = 0
-        if account is not None:
-            seen_ms = int(self._first_seen_ms[account])
-            if seen_ms == NO_TIME:
-                return self._ages[-1][1]
-            age_ms = max(0, time_ms - seen_ms)
-        reached = [name for from_ms, name in self._ages if from_ms <= age_ms]
-        return reached[-1] if reached else self._ages[0][1]
+            return self.last
+        if is_known and first_seen_ms == NO_TIME:
+            return self._ages[-1][1]
+        age_ms = max(0, time_ms - first_seen_ms) if is_known else 0
+        chosen = self._ages[0][1]
+        for from_ms, name in self._ages:
+            if from_ms > age_ms:
+                break
+            chosen = name
+        return chosen

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from graph_etl import AttributeInfo, Snapshot
+from graph_etl import AttributeInfo, LiveEvent, Snapshot
 from graph_etl.errors import IdentifierError
 from graph_etl.identifiers import Hasher, account_key, keys_of
 from graph_etl.spec import ACCOUNT, Spec
@@ -38,6 +38,8 @@ class Reading:
     """A request in the graph's terms.
 
     Attributes:
+        event_type: Its type.
+        event_id: The sender's id of it.
         account_id: The account's id as the graph stores it.
         identifiers: Kind and key, derived kinds included.
         interactions: Type, counterpart's kind, key and amount.
@@ -45,11 +47,32 @@ class Reading:
         warnings: What was assumed, left out or could not be read.
     """
 
+    event_type: str
+    event_id: str | None
     account_id: str
     identifiers: list[tuple[str, str]] = field(default_factory=list)
     interactions: list[tuple[str, str, str, float]] = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
     warnings: list[RiskWarning] = field(default_factory=list)
+
+    def event(self, time_ms: int) -> LiveEvent:
+        """Return it as the live graph and the journal take it.
+
+        Args:
+            time_ms: When it happened; `NO_TIME` where the graph is untimed.
+
+        Returns:
+            The event.
+        """
+        return LiveEvent(
+            self.event_type,
+            self.account_id,
+            time_ms,
+            self.event_id,
+            tuple(self.identifiers),
+            tuple(self.interactions),
+            self.attributes,
+        )
 
     def warn(self, code: str, message: str, detail: Any = None) -> None:
         """Add a warning."""
@@ -151,7 +174,6 @@ class RequestReader:
         self._interactions = {relation.name: relation for relation in snapshot.relations if not relation.used}
         self._kinds = frozenset(kind.name for kind in snapshot.kinds)
         self._attributes = {attribute.name: attribute for attribute in snapshot.attributes}
-        self._start_ms, self._end_ms = time_range(snapshot)
 
     def account_key(self, account_id: str) -> str:
         """Return an account's id as the graph stores it."""
@@ -166,7 +188,7 @@ class RequestReader:
         Returns:
             What of it the graph understands, and a warning for each part that it does not.
         """
-        reading = Reading(account_id=self.account_key(request.account.id))
+        reading = Reading(request.event_type, request.event_id, self.account_key(request.account.id))
         if request.event_type not in self._event_types:
             reading.warn(
                 "unknown_event_type",
@@ -306,31 +328,32 @@ class RequestReader:
                 {"properties": shown_names(dropped)},
             )
 
-    def span_warnings(self, time_ms: int) -> list[RiskWarning]:
-        """Compare an event's time with the times that the graph covers.
 
-        Args:
-            time_ms: The event's time.
+def span_warnings(time_ms: int, start_ms: int | None, end_ms: int) -> list[RiskWarning]:
+    """Compare an event's time with the times that the graph covers.
 
-        Returns:
-            A warning if the event lies before all that the graph knows, or long after it.
-        """
-        if self._start_ms is None or self._end_ms is None:
-            return []
-        if time_ms < self._start_ms:
-            start = iso(self._start_ms)
-            message = (
-                f"event_timestamp lies before the first event that the graph knows ({start}); "
-                "nothing in the graph counts for it"
-            )
-            return [RiskWarning(code="event_before_graph", message=message, detail={"graph_start": start})]
-        if time_ms > self._end_ms + STALE_AFTER_MS:
-            end = iso(self._end_ms)
-            message = (
-                f"the graph ends more than a day before the event ({end}); what happened since does not count"
-            )
-            return [RiskWarning(code="graph_stale", message=message, detail={"graph_end": end})]
+    Args:
+        time_ms: The event's time.
+        start_ms: Time of the graph's first event; None where nothing is timed.
+        end_ms: Time of its last one.
+
+    Returns:
+        A warning if the event lies before all that the graph knows, or long after it.
+    """
+    if start_ms is None:
         return []
+    if time_ms < start_ms:
+        start = iso(start_ms)
+        message = (
+            f"event_timestamp lies before the first event that the graph knows ({start}); "
+            "nothing in the graph counts for it"
+        )
+        return [RiskWarning(code="event_before_graph", message=message, detail={"graph_start": start})]
+    if time_ms > end_ms + STALE_AFTER_MS:
+        end = iso(end_ms)
+        message = f"the last event that the graph knows lies more than a day before this one ({end})"
+        return [RiskWarning(code="graph_stale", message=message, detail={"graph_end": end})]
+    return []
 
 
 def time_range(snapshot: Snapshot) -> tuple[int | None, int | None]:

@@ -22,9 +22,9 @@ def _id_text(value: Any) -> str:
     """Ids are text to the graph; a number is its decimal digits, as in the files it was built from."""
     if isinstance(value, int) and not isinstance(value, bool) and -INT64 <= value < INT64:
         return str(value)
-    if isinstance(value, str) and 1 <= len(value) <= 256:
+    if isinstance(value, str) and 1 <= len(value) <= 256 and "\0" not in value:
         return value
-    message = "must be text of 1 to 256 characters, or a 64-bit integer"
+    message = "must be text of 1 to 256 characters without NUL, or a 64-bit integer"
     raise ValueError(message)
 
 
@@ -55,7 +55,7 @@ def _timestamp(value: Any) -> Any:
     raise ValueError(message)
 
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 IdText = Annotated[
     str,
     BeforeValidator(_id_text),
@@ -167,7 +167,15 @@ class PolicyUsed(BaseModel):
 class Degraded(BaseModel):
     """Why the answer is not the full one."""
 
-    reason: str = Field(description="`bundle_unavailable`, `rings_unavailable` or `scoring_failed`.")
+    reason: Literal[
+        "bundle_unavailable",
+        "scoring_failed",
+        "event_before_graph",
+        "journal_unavailable",
+        "overlay_full",
+        "follower",
+        "rings_unavailable",
+    ]
     message: str
     fallback: Literal["last_score", "identifier_reputation", "policy_default"] | None = Field(
         description="Where the score came from instead; null where the score itself is whole."
@@ -188,7 +196,9 @@ class RiskAnswer(BaseModel):
     risk_level: RiskLevel
     decision: Decision
     policy: PolicyUsed
-    reasons: list[RiskReason]
+    reasons: list[RiskReason] = Field(
+        description="Given where the decision is not `allow`, and with `expand=reasons`."
+    )
     ring: RiskRing | None
     model_version: str | None
     graph_as_of: str | None = Field(

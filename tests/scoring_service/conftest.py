@@ -2,10 +2,10 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -13,7 +13,10 @@ from fastapi import FastAPI
 
 from graph_etl import Workspace
 from scoring_service import ServiceSettings, create_app
+from scoring_service.live import LiveState
 from tests.scoring_service import small_platform
+
+T = TypeVar("T")
 
 
 class Client:
@@ -21,6 +24,7 @@ class Client:
 
     def __init__(self, app: FastAPI, host: str = "127.0.0.1") -> None:
         self.app = app
+        self._is_closed = False
         self._runner = asyncio.Runner()
         transport = httpx.ASGITransport(app=app)
         self._http = httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
@@ -38,7 +42,10 @@ class Client:
         await self.app.state.warming
 
     def close(self) -> None:
-        """Stop the app."""
+        """Stop the app; a second time does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._runner.run(self._life.__aexit__(None, None, None))
         self._runner.run(self._http.aclose())
         self._runner.close()
@@ -51,9 +58,23 @@ class Client:
         """Send GET."""
         return self.request("GET", path, **how)
 
-    def risk(self, event: Any) -> httpx.Response:
+    def post(self, path: str, **how: Any) -> httpx.Response:
+        """Send POST."""
+        return self.request("POST", path, **how)
+
+    def risk(self, event: Any, **how: Any) -> httpx.Response:
         """Send an event to `/v1/risk`."""
-        return self.request("POST", "/v1/risk", json=event)
+        return self.request("POST", "/v1/risk", json=event, **how)
+
+    @property
+    def state(self) -> LiveState:
+        """What the process holds."""
+        state: LiveState = self.app.state.live
+        return state
+
+    def run(self, what: Coroutine[Any, Any, T]) -> T:
+        """Run something in the app's loop."""
+        return self._runner.run(what)
 
 
 @pytest.fixture(scope="session")
@@ -70,12 +91,27 @@ def copied(workspace: Path, tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "workspace")
 
 
-@pytest.fixture(scope="session")
-def client(workspace: Path) -> Iterator[Client]:
-    """The app over the whole workspace, warm."""
-    opened = Client(create_app(ServiceSettings(workspace=workspace)))
+def _opened(app: FastAPI) -> Client:
+    opened = Client(app)
     opened.open()
     opened.wait_until_ready()
+    return opened
+
+
+@pytest.fixture(scope="session")
+def client(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The app over a whole workspace, warm; for tests that only read."""
+    own = tmp_path_factory.mktemp("read") / "workspace"
+    shutil.copytree(workspace, own)
+    opened = _opened(create_app(ServiceSettings(workspace=own)))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def fresh(copied: Workspace) -> Iterator[Client]:
+    """The app over a workspace of its own, warm, with nothing in its journal; for tests that write."""
+    opened = _opened(create_app(ServiceSettings(workspace=copied.path)))
     yield opened
     opened.close()
 
@@ -86,10 +122,8 @@ def serve_over() -> Iterator[Callable[..., Client]]:
     opened: list[Client] = []
 
     def open_over(made: Workspace, **settings: Any) -> Client:
-        one = Client(create_app(ServiceSettings(workspace=made.path, **settings)))
+        one = _opened(create_app(ServiceSettings(workspace=made.path, **settings)))
         opened.append(one)
-        one.open()
-        one.wait_until_ready()
         return one
 
     yield open_over

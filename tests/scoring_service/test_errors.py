@@ -9,6 +9,12 @@ from tests.scoring_service.small_platform import sign_up_event
 JSON = {"content-type": "application/json"}
 
 
+@pytest.fixture
+def client(fresh: Client) -> Client:
+    """The tests here send events, so each has a journal of its own."""
+    return fresh
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status", "code"),
     [

@@ -14,6 +14,12 @@ from tests.scoring_service.conftest import Client
 from tests.scoring_service.small_platform import BANNED, BANNED_DEVICE, sign_up_event
 
 
+@pytest.fixture
+def client(fresh: Client) -> Client:
+    """The tests here send events, so each has a journal of its own."""
+    return fresh
+
+
 def answer_of(client: Client, event: dict[str, Any]) -> dict[str, Any]:
     response = client.risk(event)
     assert response.status_code == 200, response.text
@@ -84,32 +90,74 @@ def test_known_account_gets_its_own_ring_and_a_later_moment(client: Client) -> N
     assert answer["ring"]["known_bad"] >= 1
 
 
-def test_verdict_counts_only_from_the_time_at_which_it_was_known(client: Client) -> None:
+def test_what_the_graph_knows_counts_also_for_an_event_that_comes_late(client: Client) -> None:
+    # The verdict on the device's owner became known on 5 February; the event happened before and comes after.
     event = sign_up_event("evader", device=BANNED_DEVICE)
-    before = answer_of(client, {**event, "event_timestamp": "2026-02-04T00:00:00Z"})
-    after = answer_of(client, {**event, "event_timestamp": "2026-02-06T00:00:00Z"})
-    assert before["decision"] != "deny"
-    assert after["decision"] == "deny"
+    answer = answer_of(client, {**event, "event_timestamp": "2026-02-04T00:00:00Z"})
+    assert (answer["decision"], answer["accepted"]) == ("deny", True)
 
 
-def test_event_changes_the_answer_and_the_next_answer_does_not_remember_it(client: Client) -> None:
-    quiet = sign_up_event("same")
-    loud = sign_up_event("same", device="dev-farm-1-0")
+def test_accepted_event_changes_the_next_answer(client: Client) -> None:
+    quiet = {**sign_up_event("same"), "event_id": None}
     first = answer_of(client, quiet)
-    assert answer_of(client, loud)["score"] != first["score"]
-    again = answer_of(client, quiet)
-    assert again["score"] == first["score"]
-    assert again["id"] != first["id"]
+    assert (first["accepted"], first["ring"]) == (True, None)
+    loud = answer_of(client, {**sign_up_event("same", device="dev-farm-1-0"), "event_id": None})
+    assert loud["event_seq"] == first["event_seq"] + 1
+    # Nothing in this event leads to the farm: what the one before it said is remembered.
+    after = answer_of(client, quiet)
+    assert after["ring"]["id"] == loud["ring"]["id"]
+    assert after["id"] != first["id"]
 
 
-def test_answer_says_that_nothing_was_kept_and_from_what_it_was_made(client: Client) -> None:
+def test_answer_says_that_it_was_kept_and_from_what_it_was_made(client: Client) -> None:
     answer = answer_of(client, sign_up_event("any"))
-    assert answer["accepted"] is False
-    assert answer["event_seq"] is None
-    assert codes(answer) == ["not_accepted"]
+    assert answer["accepted"] is True
+    assert answer["event_seq"] == client.get("/v1/live").json()["last_seq"]
+    assert codes(answer) == []
     assert answer["simulated"] is True
     assert answer["graph_as_of"].startswith("2026-03-01")
     assert answer["model_version"] == client.get("/readyz").json()["bundle"]
+    after = answer_of(client, sign_up_event("other"))
+    assert after["graph_as_of"] == "2026-03-02T00:00:00Z"
+
+
+def test_event_before_all_that_the_graph_knows_falls_back_and_is_kept(client: Client) -> None:
+    answer = answer_of(client, {**sign_up_event("early"), "event_timestamp": "2025-06-01T00:00:00Z"})
+    assert answer["accepted"] is True
+    assert answer["degraded"]["reason"] == "event_before_graph"
+    assert answer["degraded"]["fallback"] == "policy_default"
+    assert codes(answer) == ["event_before_graph"]
+    known = {**sign_up_event("farm-0-3"), "event_type": "gift", "event_timestamp": "2025-06-01T00:00:00Z"}
+    assert answer_of(client, known)["degraded"]["fallback"] == "last_score"
+
+
+def test_counterpart_that_nobody_has_seen_leaves_a_warning(client: Client) -> None:
+    gift = {
+        "event_type": "gift",
+        "event_timestamp": "2026-03-02T00:00:00Z",
+        "account": {"id": "single-1"},
+        "interactions": [{"type": "gift", "to": "single-2"}, {"type": "gift", "to": "stranger"}],
+    }
+    answer = answer_of(client, gift)
+    assert codes(answer) == ["unknown_counterpart"]
+    assert answer["warnings"][0]["detail"] == {"interactions": 1}
+
+
+def test_reasons_are_given_where_the_decision_needs_one_or_on_request(client: Client) -> None:
+    events = [
+        {"event_type": "landing", "event_timestamp": "2026-03-02T00:00:00Z", "account": {"id": f"single-{n}"}}
+        for n in range(20)
+    ]
+    answers = [(event, answer_of(client, event)) for event in events]
+    assert {bool(answer["reasons"]) for _, answer in answers if answer["decision"] == "allow"} == {False}
+    honest, allowed = next((event, answer) for event, answer in answers if answer["decision"] == "allow")
+    expanded = client.risk(honest, params={"expand": "reasons"}).json()
+    assert expanded["decision"] == "allow"
+    assert set(expanded) == set(allowed)
+    evader = answer_of(client, sign_up_event("evader", device=BANNED_DEVICE))
+    assert evader["reasons"]
+    refused = client.risk(honest, params={"expand": "everything"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_request")
 
 
 def test_what_the_graph_does_not_know_is_a_warning_each(client: Client) -> None:
@@ -133,7 +181,6 @@ def test_what_the_graph_does_not_know_is_a_warning_each(client: Client) -> None:
         "unknown_interaction_kind",
         "unreadable_interaction",
         "dropped_properties",
-        "not_accepted",
     }
     details = {warning["code"]: warning["detail"] for warning in answer["warnings"]}
     assert details["unknown_identifier_kind"]["kinds"] == ["passport"]
@@ -238,7 +285,8 @@ def _check(client: Client, body: bytes) -> int:
     response = client.request("POST", "/v1/risk", content=body, headers={"content-type": "application/json"})
     document = response.json()
     if response.status_code == 200:
-        assert RiskAnswer.model_validate(document).degraded is None
+        degraded = RiskAnswer.model_validate(document).degraded
+        assert degraded is None or degraded.reason == "event_before_graph"
     else:
         assert response.status_code in {400, 413, 422}
         assert set(document) == {"error"}
@@ -320,12 +368,17 @@ def test_broken_bundle_degrades_and_the_last_scores_answer(
 
 
 def test_without_rings_the_score_is_whole_and_degraded_says_so(
-    copied: Workspace, serve_over: Callable[..., Client], client: Client
+    copied: Workspace, serve_over: Callable[..., Client]
 ) -> None:
+    event = {**sign_up_event("f-new", device="dev-farm-1-0"), "event_id": None}
+    first = serve_over(copied)
+    whole = answer_of(first, event)
+    first.close()
     copied.set_current("rings", None)
-    without = answer_of(serve_over(copied), sign_up_event("f-new", device="dev-farm-1-0"))
-    whole = answer_of(client, sign_up_event("f-new", device="dev-farm-1-0"))
-    assert without["score"] == whole["score"]
+    second = {**event, "account": {**event["account"], "id": "f-newer"}}
+    without = answer_of(serve_over(copied), second)
+    assert whole["ring"] is not None
+    assert without["score"] is not None
     assert without["ring"] is None
     assert without["degraded"]["reason"] == "rings_unavailable"
     assert without["degraded"]["fallback"] is None
