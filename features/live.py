@@ -14,8 +14,9 @@ import numpy as np
 
 from features import visibility
 from features.appending import Edges, append_edges, new_between, rehash
+from features.cuts import NEVER, cut_arrays, cuts_of
 from features.opened import Opened, open_graph, point_to
-from features.queries import Queries, attribute_value, ordered_uses
+from features.queries import Queries, attribute_value, ordered_uses, stated
 from features.verdicts import KnownBad, known_bad_of
 from features.visibility import (
     N_ENTRIES,
@@ -23,7 +24,6 @@ from features.visibility import (
     N_NEW_ACCOUNTS,
     N_NEW_NODES,
     N_SIZES,
-    NO_HUB,
     NO_TIME,
     Graph,
     Span,
@@ -103,23 +103,21 @@ class LiveGraph:
         self._last_known_ms = int(snapshot.event_known_ms[-1]) if snapshot.n_events else NO_TIME
         self._kinds = {kind.name: ordinal for ordinal, kind in enumerate(snapshot.kinds)}
         self.relation_numbers = {relation.name: at for at, relation in enumerate(snapshot.relations)}
-        listed = [mapping.type for mapping in snapshot.spec.accounts]
-        # A type that comes from columns may be any.
-        self._listing_types = (
-            None
-            if any(rule.constant is None for rule in listed)
-            else frozenset(rule.constant for rule in listed)
-        )
-        self._adds_unknown = snapshot.spec.unknown_accounts == "add" or not listed
+        listing = [mapping.type.constant for mapping in snapshot.spec.accounts]
+        types = {*listing, *(mapping.type.constant for mapping in snapshot.spec.events)}
+        # A type that comes from columns, a constant that is None here, may be any.
+        self._listing_types, self._lists_others = frozenset(listing), None in listing
+        self._types, self._any_type = frozenset(types), None in types
+        self._adds_unknown = snapshot.spec.unknown_accounts == "add" or not listing
         self._listed: set[int] = set()
         self._nodes: dict[tuple[int, str], int] = {}
         self._keys: list[str] = []
         self._verdicts: dict[int, list[LiveVerdict]] = {}
-        self._cuts: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self._cuts = cuts_of(snapshot)
         self._arrays = self._empty(len(snapshot.attributes))
         self.known_bad_timed = known_bad_of(snapshot, untimed=False)
         self.known_bad = known_bad_of(snapshot, untimed=True)
-        self._cut_arrays: dict[str, NDArray[np.int64]] = {}
+        self._cut_arrays = cut_arrays(self._cuts)
         fields = np.array(self._base.graph.fields)
         self.opened: Opened = replace(self._base, graph=self._base.graph._replace(fields=fields))
         self._reopen()
@@ -412,7 +410,7 @@ class LiveGraph:
 
     @property
     def cuts(self) -> dict[tuple[int, int], int]:
-        """Pairs of accounts that were called not linked since the snapshot, with the time when that ends."""
+        """Pairs of accounts that are called not linked now, with the time when that ends."""
         return {
             pair: rows[-1][2]
             for pair, rows in self._cuts.items()
@@ -478,7 +476,8 @@ class LiveGraph:
         self._last_seq = row.seq
 
     def _apply_event(self, event: LiveEvent, place: int) -> None:
-        lists = self._listing_types is None or event.event_type in self._listing_types
+        named = event.event_type in self._types
+        lists = event.event_type in self._listing_types or (self._lists_others and not named)
         found = self.account_index(event.account)
         if found is None:
             if not lists and not self._adds_unknown:
@@ -489,11 +488,12 @@ class LiveGraph:
         if account >= self.snapshot.n_accounts and account not in self._listed:
             if lists:
                 self._listed.add(account)
-            if lists or found is None:
                 self._bring_in(account, event, place)
         node = self.account_node(account)
         edges: list[tuple[int, int, float]] = []
-        for relation, key in ordered_uses(self.relation_numbers, event.identifiers):
+        # What an event of a type that the spec does not name brings is in no build either.
+        uses = event.identifiers if named or self._any_type else ()
+        for relation, key in ordered_uses(self.relation_numbers, uses):
             kind = self.relations[relation].name.removeprefix("used:")
             edges.append((relation, self._node(kind, key), 1.0))
         for name, kind, key, value in event.interactions:
@@ -503,7 +503,8 @@ class LiveGraph:
                 if not self._adds_unknown:
                     continue
                 self._new_account(key, event.time_ms, place)
-            edges.append((self.relation_numbers[name], self._node(kind, key), float(value)))
+            number = self.relation_numbers[name]
+            edges.append((number, self._node(kind, key), stated(self.relations[number], value)))
         if edges:
             self._append(node, edges, place)
 
@@ -601,13 +602,13 @@ class LiveGraph:
 
     def _label_before(self, account: int, table: KnownBad) -> int:
         """What held before the last verdict that is not undone yet: undoing goes back one, not to nothing."""
-        standing: list[int] = []
+        standing = table.standing_of_snapshot(account)
         for verdict in self._verdicts[account]:
             if verdict.label is not None:
                 standing.append(verdict.label)
-            elif standing:
+            elif len(standing) > 1:
                 standing.pop()
-        return standing[-1] if standing else table.label_of_snapshot(account)
+        return standing[-1]
 
     def _apply_cut(self, cut: LiveCut, place: int) -> None:
         account, other = self.account_index(cut.account), self.account_index(cut.other)
@@ -615,19 +616,12 @@ class LiveGraph:
             return
         pair = (min(account, other), max(account, other))
         rows = self._cuts.setdefault(pair, [])
-        if rows and rows[-1][1] == NO_HUB:
+        if rows and rows[-1][1] == NEVER:
             since, _, until_ms = rows.pop()
             rows.append((since, place, until_ms))
         if not cut.undone:
-            rows.append((place, NO_HUB, NO_HUB if cut.until_ms is None else cut.until_ms))
-        entries = sorted(
-            (low * (1 << 32) + high, *row) for (low, high), found in self._cuts.items() for row in found
-        )
-        table = np.array(entries, np.int64).reshape(-1, 4)
-        names = ("cut_key", "cut_since", "cut_until", "cut_until_ms")
-        self._cut_arrays = {
-            name: np.ascontiguousarray(column) for name, column in zip(names, table.T, strict=True)
-        }
+            rows.append((place, NEVER, NEVER if cut.until_ms is None else cut.until_ms))
+        self._cut_arrays = cut_arrays(self._cuts)
         self._reopen()
 
 

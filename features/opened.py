@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features import visibility
+from features.cuts import cut_arrays, cuts_of
 from features.profile import profile_width
 from features.registry import Registry, build_registry
 from features.view import TABLE, GraphView
@@ -59,7 +60,7 @@ def open_graph(source: Source) -> Opened:
     if opened is None:
         view = GraphView.of(source)
         n_attributes = view.attributes.shape[1]
-        fields, keep = fields_of(view)
+        fields, keep = fields_of(source, view)
         graph = Graph(
             addresses=view.addresses,
             fields=fields,
@@ -75,11 +76,12 @@ def open_graph(source: Source) -> Opened:
     return opened
 
 
-def fields_of(view: GraphView) -> tuple[NDArray[np.int64], dict[int, NDArray[Any]]]:
+def fields_of(snapshot: Snapshot, view: GraphView) -> tuple[NDArray[np.int64], dict[int, NDArray[Any]]]:
     """Where the arrays of a snapshot are; nothing has happened since.
 
     Args:
-        view: The snapshot's arrays.
+        snapshot: The snapshot.
+        view: Its arrays.
 
     Returns:
         `Graph.fields`, and the arrays that it refers to.
@@ -98,6 +100,9 @@ def fields_of(view: GraphView) -> tuple[NDArray[np.int64], dict[int, NDArray[Any
         visibility.FIRST_SEEN_MS: view.first_seen_ms,
         visibility.FIRST_POS: view.first_pos,
         visibility.LIVE_SIZE: np.zeros(visibility.N_SIZES, np.int64),
+    }
+    arrays |= {
+        getattr(visibility, name.upper()): array for name, array in cut_arrays(cuts_of(snapshot)).items()
     }
     fields = np.zeros((N_FIELDS, 2), np.int64)
     for field, array in arrays.items():

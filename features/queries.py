@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.live import LiveGraph, Source
-    from graph_etl import AttributeInfo, LiveEvent, Snapshot
+    from graph_etl import AttributeInfo, LiveEvent, Relation, Snapshot
 
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS}
 
@@ -301,8 +301,22 @@ def _edges(
         edges.append((relation, _node(source, kind, key), 1.0))
     for name, kind, key, amount in interactions:
         if name in relations:
-            edges.append((relations[name], _node(source, kind, key), float(amount)))
+            relation = relations[name]
+            edges.append((relation, _node(source, kind, key), stated(source.relations[relation], amount)))
     return edges
+
+
+def stated(relation: Relation, amount: float) -> float:
+    """What an interaction adds: where edges only stand for themselves, an amount says nothing.
+
+    Args:
+        relation: Its relation.
+        amount: As it was told.
+
+    Returns:
+        The value of the edge.
+    """
+    return 1.0 if relation.value == "one" else float(amount)
 
 
 def ordered_uses(

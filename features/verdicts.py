@@ -25,20 +25,20 @@ class KnownBad:
     def __init__(self, n_accounts: int) -> None:
         self.since: NDArray[np.int64] = np.full(n_accounts, _NEVER, np.int64)
         self.until: NDArray[np.int64] = np.full(n_accounts, _NEVER, np.int64)
-        self._of_snapshot: dict[int, int] = {}
+        self._of_snapshot: dict[int, list[int]] = {}
 
     def say(self, account: int, label: int, place: int) -> None:
         """Take a verdict in.
 
         Args:
             account: Account index.
-            label: 1 bad, 0 good.
+            label: 1 bad; anything else is not.
             place: Position from which it is known; -1 for always.
         """
         is_bad = self.since[account] != _NEVER and self.until[account] == _NEVER
         if label == 1 and not is_bad:
             self.since[account], self.until[account] = place, _NEVER
-        elif label == 0 and is_bad:
+        elif label != 1 and is_bad:
             self.until[account] = place
 
     def holds(self, account: int, horizon: int) -> bool:
@@ -55,13 +55,34 @@ class KnownBad:
             grown[: len(old)] = old
             setattr(self, name, grown)
 
-    def label_of_snapshot(self, account: int) -> int:
-        """What the snapshot's last verdict on an account says; 0 where it has none."""
-        return self._of_snapshot.get(account, 0)
+    def standing_of_snapshot(self, account: int) -> list[int]:
+        """Labels of a snapshot's account that an undoing would go back through, the last one last.
 
-    def take_in(self, account: int, label: int, place: int) -> None:
-        """Take a verdict of the snapshot in; arguments as those of `say`."""
-        self._of_snapshot[account] = label
+        Args:
+            account: Account index.
+
+        Returns:
+            What the files say of it, -1 if nothing, then the verdicts of the service that stand.
+        """
+        return list(self._of_snapshot.get(account, [-1]))
+
+    def take_in(self, account: int, label: int, place: int, *, through_service: bool, undoes: bool) -> None:
+        """Take a verdict of the snapshot in.
+
+        Args:
+            account: Account index.
+            label: 1 bad; anything else is not.
+            place: Position from which it is known; -1 for always.
+            through_service: Whether it came through the service, where it can be undone.
+            undoes: Whether it undoes the last such one.
+        """
+        standing = self._of_snapshot.setdefault(account, [-1])
+        if undoes:
+            del standing[max(1, len(standing) - 1) :]
+        elif through_service:
+            standing.append(label)
+        else:
+            standing[0] = label
         self.say(account, label, place)
 
 
@@ -78,9 +99,15 @@ def known_bad_of(snapshot: Snapshot, *, untimed: bool) -> KnownBad:
     """
     table = KnownBad(snapshot.n_accounts)
     known_ms = np.asarray(snapshot.event_known_ms)
-    for account, label, when in snapshot.verdicts.select("account", "label", "known_ms").iter_rows():
+    columns = snapshot.verdicts.select("account", "label", "known_ms", "source", "undoes").iter_rows()
+    for account, label, when, source, undoes in columns:
         if when is None and not untimed:
             continue
-        place = -1 if when is None else int(np.searchsorted(known_ms, when, side="left"))
-        table.take_in(account, label, place)
+        place = -1
+        if when is not None:
+            place = int(np.searchsorted(known_ms, when, side="left"))
+            # Known before the event at this position, not only with it: that event sees it too.
+            if place == len(known_ms) or known_ms[place] > when:
+                place -= 1
+        table.take_in(account, label, place, through_service=source is not None, undoes=bool(undoes))
     return table

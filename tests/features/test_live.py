@@ -58,8 +58,8 @@ def events_after(spec: Spec, files: dict[str, str], cut: str) -> list[LiveEvent 
     )[1]:
         told = {"country": country, "form_s": form_s, "newsletter": newsletter}
         identifiers = keys(device=device, ip=ip, email=email)
-        event = LiveEvent("account", account, ms(at), event_id, identifiers, attributes=told)
-        found.append((at, next(order), replace(event, event_type=spec.accounts[0].type.constant or "")))
+        event = LiveEvent("signup", account, ms(at), event_id, identifiers, attributes=told)
+        found.append((at, next(order), event))
     for event_id, account, at, device, ip in rows_of(files["logins.csv"])[1]:
         event = LiveEvent("login", account, ms(at), event_id, keys(device=device, ip=ip))
         found.append((at, next(order), event))
@@ -210,7 +210,7 @@ accounts = st.sampled_from(["a", "b", "c", "d", "h000"])
 things = st.tuples(st.sampled_from(["device", "email"]), st.sampled_from(["x", "y", "z"]))
 happened = st.builds(
     LiveEvent,
-    event_type=st.sampled_from(["login", "account"]),
+    event_type=st.sampled_from(["login", "signup", "unheard_of"]),
     account=accounts,
     time_ms=st.integers(1_743_000_000_000, 1_744_000_000_000),
     identifiers=st.lists(things, max_size=4, unique=True).map(tuple),
@@ -229,7 +229,7 @@ def test_lists_hold_what_happened(before: Snapshot, events: list[LiveEvent]) -> 
     used: dict[tuple[str, str], list[str]] = {}
     dealt: dict[str, set[str]] = {}
     for event in events:
-        for thing in event.identifiers:
+        for thing in event.identifiers if event.event_type != "unheard_of" else ():
             users = used.setdefault(thing, [])
             if event.account not in users:
                 users.append(event.account)
@@ -281,7 +281,7 @@ def test_not_linked_cuts_a_link_until_it_ends(before: Snapshot) -> None:
         return float(link_features(live, queries)[0, names.index("link.shared_count")])
 
     for account in ("one", "two"):
-        apply(LiveEvent("account", account, at, identifiers=shared))
+        apply(LiveEvent("signup", account, at, identifiers=shared))
     assert linked(at) > 0
     apply(LiveCut("two", "one", until_ms=at + 5000))
     assert linked(at) == 0
@@ -319,7 +319,7 @@ def test_late_and_early_events_find_their_place_in_the_order_of_appearance(
     live = LiveGraph(before)
     times = {"late": 50, "early": -20 * 86_400, "middle": 20, "same": 20}
     for seq, (account, after_s) in enumerate(times.items(), 1):
-        live.apply(JournalRow(seq, 0, LiveEvent("account", account, time_of(after_s))))
+        live.apply(JournalRow(seq, 0, LiveEvent("signup", account, time_of(after_s))))
     graph = live.opened.graph
     found = live.account_index("late")
     assert found is not None

@@ -47,12 +47,14 @@ def test_known_bad_begins_and_ends_with_verdicts(tmp_path: Path) -> None:
     files["verdicts.csv"] = csv_text("account,verdict,known_at,reason", rows)
     snapshot = build_from_text(tmp_path, PLATFORM_SPEC, files).snapshot
     known_bad = known_bad_of(snapshot, untimed=False)
-    since, until = known_bad.since, known_bad.until
     account = snapshot.account_index("h000")
-    assert since[account] + 1 == snapshot.horizon_at(at_ms("2025-03-10") - 1) + 1
-    assert until[account] == snapshot.horizon_at(at_ms("2025-03-20") - 1)
+    assert account is not None
+    # The first event after a verdict sees it, the last one before does not.
+    bad, good = (snapshot.horizon_at(at_ms(day)) for day in ("2025-03-10", "2025-03-20"))
+    horizons = (bad - 1, bad, good - 1, good)
+    assert [known_bad.holds(account, at) for at in horizons] == [False, True, True, False]
     others = np.arange(snapshot.n_accounts) != account
-    assert (since[others] == np.iinfo(np.int64).max).all()
+    assert (known_bad.since[others] == np.iinfo(np.int64).max).all()
 
 
 def test_verdicts_without_a_time_are_never_inputs(untimed_snapshot: Snapshot) -> None:
