@@ -38,6 +38,8 @@ class ServiceSettings(BaseSettings):
         database_url: Where journal and keys are kept, as SQLAlchemy names it; `state.db` in the workspace if
             None.
         commit: What an accepted event survives: `process` the death of this process, `disk` a power cut.
+        clock: When an event became known: `system` by this machine's clock; `events` by the latest time that
+            an event told so far, for simulated or recorded traffic.
         max_live_events: Events since the snapshot that are held in memory; beyond, none is accepted until a
             newer snapshot is there.
         follow: Apply what another process writes to the journal, write nothing.
@@ -61,6 +63,7 @@ class ServiceSettings(BaseSettings):
     auth: Literal["auto", "required"] = "auto"
     database_url: str | None = None
     commit: Literal["process", "disk"] = "disk"
+    clock: Literal["system", "events"] = "system"
     max_live_events: int = Field(default=1_000_000, ge=1)
     follow: bool = False
     follow_every: timedelta = timedelta(milliseconds=10)

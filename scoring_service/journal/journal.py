@@ -26,7 +26,7 @@ from scoring_service.journal.entries import (
 from scoring_service.journal.erasure import Receipt, erase, receipts
 from scoring_service.journal.retention import Retained, RetentionRule, retain
 from scoring_service.journal.salt import SALT_BYTES, Salt
-from scoring_service.journal.writer import WAIT_MS, Commit, Writer
+from scoring_service.journal.writer import WAIT_MS, Clock, Commit, Writer
 
 IDEMPOTENCY_MS: Final = 24 * 3600 * 1000
 """How long the answer to an Idempotency-Key is kept."""
@@ -65,16 +65,20 @@ class Journal:
     Attributes:
         place: The file, or the URL without the password.
         commit: What a commit survives: the end of the process, or a power cut.
+        clock: What tells when a row became known.
         database: The store.
         salt: Hashes names that must not stay readable.
         hot: Statements that each event runs.
         swept_ms: When answers to old Idempotency-Keys were last dropped.
     """
 
-    def __init__(self, database: Database, commit: Commit, wait_ms: int | None, is_mine: bool) -> None:
+    def __init__(
+        self, database: Database, commit: Commit, wait_ms: int | None, is_mine: bool, clock: Clock
+    ) -> None:
         self.database = database
         self.place = database.place
         self.commit = commit
+        self.clock = clock
         self._is_mine = is_mine
         self._last_seq = 0
         self._last_ms = 0
@@ -98,6 +102,7 @@ class Journal:
         commit: Commit = "disk",
         read_only: bool = False,
         wait_ms: int | None = None,
+        clock: Clock = "system",
     ) -> Self:
         """Open a journal; made if it is not there, unless it is opened for reading only.
 
@@ -106,6 +111,8 @@ class Journal:
             commit: ``process``: what was acknowledged survives ``kill -9``; ``disk``: a power cut too.
             read_only: Follow what another process writes.
             wait_ms: How long a commit waits for a lock that somebody else holds.
+            clock: What tells when a row became known: ``system``, or ``events`` for traffic of another time
+                (simulated, or recorded): then it is the latest time that an event told so far.
 
         Returns:
             The journal.
@@ -116,10 +123,10 @@ class Journal:
             StoreUnavailable: If the store cannot be used.
         """
         if isinstance(url_or_path, Database):
-            return cls(url_or_path, commit, wait_ms, is_mine=False)
+            return cls(url_or_path, commit, wait_ms, is_mine=False, clock=clock)
         database = Database.open(url_or_path, read_only=read_only)
         try:
-            return cls(database, commit, wait_ms, is_mine=True)
+            return cls(database, commit, wait_ms, is_mine=True, clock=clock)
         except BaseException:
             database.close()
             raise
@@ -281,12 +288,13 @@ class Journal:
         writer = self._for_writing()
         with writer.lock:
             with writer.transaction() as (cursor, connection):
-                now_ms = max(time.time_ns() // 1_000_000, self._last_ms)
-                turn = Turn(self, cursor, connection, now_ms, self._last_seq)
+                now_ms = time.time_ns() // 1_000_000
+                known_ms = max(now_ms, self._last_ms) if self.clock == "system" else self._last_ms
+                turn = Turn(self, cursor, connection, now_ms, known_ms, self._last_seq)
                 yield turn
             self._last_seq = turn.last_seq
             if turn.has_written:
-                self._last_ms = now_ms
+                self._last_ms = turn.known_ms
 
     def clean_log(self) -> bool:
         """Take what was overwritten out of the database's log.
@@ -476,26 +484,44 @@ class Turn:
         journal: The journal.
         cursor: The driver's cursor.
         connection: The connection that it belongs to.
-        now_ms: When rows that are kept in it become known.
+        now_ms: The time, for what is kept for some time only.
+        known_ms: When rows that are kept in it become known.
         last_seq: Last row before it.
 
     Attributes:
         connection: The connection, inside the transaction.
-        now_ms: When rows that are kept in it become known.
+        now_ms: The time, for what is kept for some time only.
+        known_ms: When rows that are kept in it become known.
         last_seq: Last row so far.
         has_written: Whether a row was kept.
     """
 
-    __slots__ = ("_cursor", "_hot", "_journal", "connection", "has_written", "last_seq", "now_ms")
+    __slots__ = (
+        "_cursor",
+        "_hot",
+        "_journal",
+        "connection",
+        "has_written",
+        "known_ms",
+        "last_seq",
+        "now_ms",
+    )
 
     def __init__(
-        self, journal: Journal, cursor: Any, connection: Connection, now_ms: int, last_seq: int
+        self,
+        journal: Journal,
+        cursor: Any,
+        connection: Connection,
+        now_ms: int,
+        known_ms: int,
+        last_seq: int,
     ) -> None:
         self._journal = journal
         self._hot = journal.hot
         self._cursor = cursor
         self.connection = connection
         self.now_ms = now_ms
+        self.known_ms = known_ms
         self.last_seq = last_seq
         self.has_written = False
 
@@ -535,11 +561,15 @@ class Turn:
     def _write_one(self, one: Prepared) -> Kept:
         cursor, seq = self._cursor, self.last_seq + 1
         statement = self._hot.insert_answered if one.is_answered else self._hot.insert
-        cursor.execute(statement, (seq, self.now_ms, one.kind, *one.said))
+        known_ms = self.known_ms
+        if self._journal.clock == "events" and isinstance(one.content, LiveEvent):
+            known_ms = max(known_ms, one.content.time_ms)
+        cursor.execute(statement, (seq, known_ms, one.kind, *one.said))
         if cursor.rowcount == 1:
             self.last_seq = seq
+            self.known_ms = known_ms
             self.has_written = True
-            return Kept(seq, self.now_ms)
+            return Kept(seq, known_ms)
         cursor.execute(self._hot.by_event, (one.event_key,))
         twin_seq, twin_ms = cursor.fetchone()
         return Kept(twin_seq, twin_ms, duplicate_of=twin_seq)

@@ -17,6 +17,7 @@ from scoring_service.database.errors import JournalInUse, JournalUnavailable
 from scoring_service.journal.checkpointer import Checkpointer
 
 Commit = Literal["process", "disk"]
+Clock = Literal["system", "events"]
 
 # How long a commit waits for a lock that somebody else holds. `process` commits in the event loop.
 WAIT_MS: Final = {"process": 40, "disk": 250}
@@ -30,6 +31,7 @@ _REMEDIES: Final = {
         "Close it; it is tried again by itself.",
     ),
     sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; it is tried again by itself."),
+    sqlite3.SQLITE_IOERR: ("the disk failed", "Check its space, quota and health; it is tried again by itself."),
     sqlite3.SQLITE_READONLY: ("the file may not be written", "Give this process the right to write it."),
     sqlite3.SQLITE_CORRUPT: ("the file is damaged", "Restore it from its backup."),
     sqlite3.SQLITE_NOTADB: ("the file is no database", "Restore it from its backup."),
@@ -168,6 +170,9 @@ class Writer:
 
     def _connect(self, *, first: bool) -> None:
         path = self._database.path
+        if not first:
+            # Pooled connections may lead to what was there before.
+            self._database.engine.dispose()
         if path is not None and not path.is_file():
             raise JournalUnavailable(
                 self._database.place, "the file is gone", "Put it back; it is tried again by itself."
@@ -225,7 +230,6 @@ class Writer:
     def _drop(self) -> None:
         if self._connection is not None:
             with suppress(*self._database.errors):
-                self._connection.invalidate()
                 self._connection.close()
         self._connection = self._cursor = None
         self._files = ()

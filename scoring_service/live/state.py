@@ -101,7 +101,10 @@ class LiveState:
         settings = self.settings
         try:
             self.journal = Journal.open(
-                settings.journal_place, commit=settings.commit, read_only=settings.follow
+                settings.journal_place,
+                commit=settings.commit,
+                read_only=settings.follow,
+                clock=settings.clock,
             )
             if self.keys is None:
                 self._keys_store = Database.open(settings.journal_place, read_only=True)
