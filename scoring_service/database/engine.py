@@ -18,7 +18,7 @@ from scoring_service.database.errors import JournalMissing, StoreUnavailable, St
 from scoring_service.database.tables import HEAD
 
 STATE_FILE: Final = "state.db"
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _MIGRATE_WAIT_MS: Final = 30_000
 _READ_WAIT_MS: Final = 1_000
 _CONNECT_WAIT_S: Final = 3
@@ -249,7 +249,7 @@ class Database:
         if self.is_sqlite:
             self._use_wal()
         config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.set_main_option("path_separator", "os")
         with self.engine.connect() as connection:
             config.attributes["connection"] = connection
@@ -293,7 +293,7 @@ def _url(url_or_path: str | Path) -> URL:
     if isinstance(url_or_path, str) and "://" in url_or_path:
         try:
             url = make_url(url_or_path)
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             where = "RINGWATCH_DATABASE_URL"
             raise StoreUnavailable(
                 where,

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from graph_etl import JournalRow
@@ -22,7 +22,7 @@ async def follow(
     poll_s: float = POLL_S,
     *,
     away: Callable[[JournalUnavailable], None] | None = None,
-) -> AsyncIterator[list[JournalRow]]:
+) -> AsyncGenerator[list[JournalRow], None]:
     """New rows as they are committed, for ever; cancel the task to end it.
 
     Args:
@@ -63,10 +63,16 @@ class _Look:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._connection: Any = None
+        self._inode = 0
 
     def __call__(self) -> int:
         database = self._journal.database
         try:
+            if database.path is not None and database.path.stat().st_ino != self._inode:
+                # Another file stands there now, put back from a copy for example.
+                self.close()
+                database.engine.dispose()
+                self._inode = database.path.stat().st_ino
             if self._connection is None:
                 self._connection = database.engine.connect()
             cursor = self._connection.connection.cursor()
@@ -75,11 +81,14 @@ class _Look:
         except database.errors as error:
             self.close()
             raise JournalUnavailable(database.place, database.problem(error)) from None
+        except OSError:
+            self._inode = 0
+            self.close()
+            raise JournalUnavailable(database.place, "the file is gone") from None
 
     def close(self) -> None:
         """Give the connection back."""
         if self._connection is not None:
             with contextlib.suppress(*self._journal.database.errors):
-                self._connection.invalidate()
                 self._connection.close()
             self._connection = None

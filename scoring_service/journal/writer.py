@@ -31,7 +31,10 @@ _REMEDIES: Final = {
         "Close it; it is tried again by itself.",
     ),
     sqlite3.SQLITE_FULL: ("the disk is full", "Free some space; it is tried again by itself."),
-    sqlite3.SQLITE_IOERR: ("the disk failed", "Check its space, quota and health; it is tried again by itself."),
+    sqlite3.SQLITE_IOERR: (
+        "the disk failed",
+        "Check its space, quota and health; it is tried again by itself.",
+    ),
     sqlite3.SQLITE_READONLY: ("the file may not be written", "Give this process the right to write it."),
     sqlite3.SQLITE_CORRUPT: ("the file is damaged", "Restore it from its backup."),
     sqlite3.SQLITE_NOTADB: ("the file is no database", "Restore it from its backup."),
