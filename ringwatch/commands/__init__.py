@@ -15,6 +15,7 @@ from ringwatch.commands import (
     explain,
     export,
     hash_identifier,
+    keys,
     rings,
     serve,
     simulate,
@@ -32,5 +33,6 @@ COMMANDS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     explain.add_to,
     hash_identifier.add_to,
     simulate.add_to,
+    keys.add_to,
     demo.add_to,
 )
