@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import sys
 import tempfile
 import threading
@@ -305,8 +304,6 @@ def main() -> int:
     size = Size(
         options.accounts, 2 * options.accounts, 6 * options.accounts, min(6_000, options.accounts // 10)
     )
-    # The key that the drawn identifiers are hashed with; building and serving need the same.
-    os.environ["RINGWATCH_HASH_KEY"] = HASH_KEY
     try:
         windows = soak(
             prepare(options.folder, size, with_rings=False),

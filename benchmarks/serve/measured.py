@@ -7,19 +7,21 @@ import platform
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from benchmarks.serve.bare import ANSWER_VARIABLE
-from benchmarks.serve.data import END_MS
 from benchmarks.serve.load import Shot, Target, shoot
 from benchmarks.serve.memory import Memory, memory_of
 from benchmarks.serve.prepared import HASH_KEY, Prepared
+from benchmarks.serve.requests import sign_ups
 from ringwatch.live import Connection, LiveService, LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import ExitStack
-    from pathlib import Path
 
 READY_WITHIN_S: Final = 600.0
 _WARM_UP_S: Final = 2
@@ -147,30 +149,8 @@ def _service(prepared: Prepared, scratch: Path, mode: str) -> LiveService:
 
 def _typical_answer(port: int, prepared: Prepared, found: Measured) -> bytes:
     """Ask as the load does and return the answer of middle length."""
-    import orjson
-
     connection = Connection(port)
-    with prepared.known.open() as lines:
-        known = [line.rstrip("\n").split("\t") for line, _ in zip(lines, range(_PROBES), strict=False)]
-    answers = []
-    for at, (device, ip, email, card) in enumerate(known):
-        identifiers = {"device": device, "ip": ip, "email": email} | ({"card": card} if card else {})
-        if at % 3 == 0:
-            identifiers = {
-                "device": f"probe-{at}",
-                "ip": f"12.0.0.{at + 1}",
-                "email": f"probe-{at}@fresh.example",
-                "card": f"probe-{at}",
-            }
-        body = {
-            "event_type": "signup",
-            "event_id": f"ev-probe-{at}",
-            "event_timestamp": END_MS + at * 1000,
-            "account": {"id": f"b-probe-{at}"},
-            "identifiers": identifiers,
-            "properties": {"country": "DE", "client": "web", "form_s": 30.5, "newsletter": False},
-        }
-        answers.append(connection.post("/v1/risk", body).body)
+    answers = [connection.post("/v1/risk", body).body for body in sign_ups(prepared.known, _PROBES, "probe")]
     connection.close()
     for answer in answers:
         found.decisions[answer["decision"]] = found.decisions.get(answer["decision"], 0) + 1
@@ -203,8 +183,6 @@ def _machine() -> dict[str, Any]:
 
 
 def _lines(path: str) -> list[str]:
-    from pathlib import Path
-
     return Path(path).read_text().splitlines()
 
 

@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.serve.parts import PartCost
-
     from benchmarks.serve.load import Summary
     from benchmarks.serve.measured import Measured
+    from benchmarks.serve.parts import PartCost
     from benchmarks.serve.prepared import Prepared
 
 HEADING: Final = "## Live scoring: `make bench-serve`"
@@ -191,8 +190,11 @@ def _goals(rows: Sequence[dict[str, Any]]) -> str:
 
 def _parts(parts: Sequence[PartCost]) -> str:
     return _table(
-        ["part of an answer", "median µs", "p99 µs"],
-        [[part.name, f"{part.median_us:,.1f}", f"{part.p99_us:,.1f}"] for part in parts],
+        ["part of an answer", "median µs", "p99 µs", "of the answers"],
+        [
+            [part.name, f"{part.median_us:,.1f}", f"{part.p99_us:,.1f}", f"{part.share_of_answers:.0%}"]
+            for part in parts
+        ],
     )
 
 
