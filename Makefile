@@ -20,16 +20,19 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo serve test test-all lint bench clean
+.PHONY: help setup demo demo-live serve test test-all lint bench bench-serve bench-soak clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.dev ## Install everything a developer needs into .venv
 	@echo "ready: $(BIN)/ringwatch --help"
 
 demo: .venv/.core ## Build, train, rings and live answers on real and simulated data (about 5 minutes)
 	@$(BIN)/ringwatch demo $(ARGS)
+
+demo-live: .venv/.core ## Stream a simulated game into the service and watch it stop a ring (about 3 minutes)
+	@$(BIN)/ringwatch demo-live $(ARGS)
 
 serve: .venv/.core ## Keep the API and the console up on WORKSPACE (default: the demo's game) and PORT
 	@if [ "$(WORKSPACE)" = ".ringwatch/demo/game_signups" ]; then \
@@ -55,6 +58,12 @@ lint: .venv/.dev ## Check style, types and which room imports which
 
 bench: .venv/.dev ## Time and peak memory of build at 1, 2 and 4 copies of the largest table
 	@$(BIN)/python benchmarks/build.py $(ARGS)
+
+bench-serve: .venv/.dev ## Latency of answers beside a bare endpoint, cost of each part, memory, start; needs wrk
+	@$(BIN)/python -m benchmarks.serve $(ARGS)
+
+bench-soak: .venv/.dev ## Ten minutes of constant load: do memory and latency stay flat
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## Remove .venv and the demo's workspaces
 	@rm -rf .venv .ringwatch/demo

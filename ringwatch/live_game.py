@@ -21,14 +21,14 @@ LABELS: Final = "/v1/labels"
 RING: Final = "farm_live"
 """Name of the ring that gathers while the demo runs."""
 
-_CUT_DAY, _END_DAY = 54.0, 58.0
-# Twenty-four accounts on three devices in a day and a bit, from six hours after the history ends.
+_CUT_DAY, _END_DAY = 54.0, 56.5
+# Thirty accounts on two devices within eight hours, from six hours after the history ends.
 _ATTACK: Final = {
     "tactic": "device_farm",
     "name": RING,
-    "accounts": 24,
-    "devices": 3,
-    "window": "30h",
+    "accounts": 30,
+    "devices": 2,
+    "window": "8h",
     "day": _CUT_DAY + 0.25,
     "found": 0.8,
 }

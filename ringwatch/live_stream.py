@@ -162,8 +162,8 @@ def quantile(ascending: Sequence[float], share: float) -> float | None:
 
 
 def accepted_of(body: Any) -> list[bool]:
-    """Return whether each event of an answer was kept, of one event or of several."""
-    return [bool(one["accepted"]) for one in body.get("events", [body])]
+    """Return whether each thing of an answer was kept; a verdict that was not is answered with an error."""
+    return [bool(one["accepted"]) for one in body.get("results", [])]
 
 
 class Stream:

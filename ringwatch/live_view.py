@@ -82,7 +82,9 @@ def _pace(pulse: Pulse) -> str:
 def _journal(live: Mapping[str, Any] | None) -> str:
     if live is None:
         return "journal: not asked yet"
-    return f"journal: {live['last_seq']:,} rows, lag {live['lag']:,}"
+    lag = live["lag"]["rows"]
+    late = "unavailable" if lag is None else f"{lag:,} not yet visible"
+    return f"journal: {live['last_seq']:,} rows, {late}"
 
 
 def _bars(tally: Tally) -> Table:
