@@ -12,6 +12,9 @@ from scoring_service.live import LiveState
 Scope = Literal["score", "label", "read", "admin"]
 ACCESS: Final[tuple[type[ServiceError], ...]] = (Unauthorized, Forbidden)
 LOCAL: Final = "local"
+SECURED: Final[list[dict[str, list[str]]]] = [{"ApiKey": []}]
+"""How the API's description says that a path takes a key, where the path checks it itself."""
+
 _BEARER: Final = HTTPBearer(
     auto_error=False,
     scheme_name="ApiKey",
@@ -69,6 +72,21 @@ def caller_of(request: Request) -> str:
     return caller
 
 
+def authorize(request: Request, scope: Scope) -> None:
+    """Let a request pass, or refuse it; for paths on which even a dependency would cost too much.
+
+    Args:
+        request: The request.
+        scope: What the path needs.
+
+    Raises:
+        Unauthorized: If a key is needed and there is none, or none that is valid.
+        Forbidden: If the key has not the scope.
+    """
+    access: Access = request.app.state.access
+    request.state.caller = access.check(request.headers.get("authorization"), scope)
+
+
 def needs(scope: Scope) -> Any:
     """Make a dependency that lets only keys with a scope pass.
 
@@ -84,7 +102,6 @@ def needs(scope: Scope) -> Any:
         request: Request,
         described: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)] = None,
     ) -> None:
-        access: Access = request.app.state.access
-        request.state.caller = access.check(request.headers.get("authorization"), scope)
+        authorize(request, scope)
 
     return Depends(check)

@@ -123,9 +123,9 @@ def serve(
     """
     settings = ServiceSettings() if settings is None else settings
     settings.check_bind()
-    configure_logging(settings.log_format, settings.log_level)
     # Bound before anything is loaded: whoever forgot another one finds out at once.
     bound = _bind(settings)
+    configure_logging(settings.log_format, settings.log_level)
     try:
         app = create_app(settings)
         config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)

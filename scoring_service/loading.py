@@ -111,6 +111,7 @@ class Loaded:
     start_ms: int | None = None
     end_ms: int = NO_TIME
     last_switch: LiveSwitch | None = None
+    _as_of: tuple[int, str | None] = (NO_TIME, None)
 
     @property
     def simulated(self) -> bool:
@@ -120,7 +121,9 @@ class Loaded:
     @property
     def graph_as_of(self) -> str | None:
         """Until when the graph knows events, ISO 8601; None where nothing is timed."""
-        return None if self.end_ms == NO_TIME else iso(self.end_ms)
+        if self._as_of[0] != self.end_ms:
+            self._as_of = self.end_ms, None if self.end_ms == NO_TIME else iso(self.end_ms)
+        return self._as_of[1]
 
     @property
     def is_timed(self) -> bool:
@@ -253,11 +256,21 @@ def load(
         bundle = gnn.Bundle.open(workspace.path_of("bundle", version))
         return bundle, gnn.Scorer(live, bundle)
 
+    def open_scored_bundle(version: str) -> gnn.Bundle:
+        bundle = gnn.Bundle.open(workspace.path_of("bundle", version))
+        # Read now: a table that cannot be read is no bundle.
+        _ = bundle.scores
+        return bundle
+
     def open_rings(run_id: str) -> RingRepository:
         return RingRepository(RingsRun.open(workspace.path_of("rings", run_id)), snapshot)
 
-    opened = attempt("bundle", "bundle_unavailable", open_bundle)
-    bundle, scorer = opened if opened is not None else (None, None)
+    bundle = attempt("bundle", "bundle_unavailable", open_scored_bundle)
+    scorer = None
+    if bundle is not None:
+        # Where its models cannot be used, the scores that it holds still can.
+        chosen_bundle = bundle
+        scorer = attempt("bundle", "bundle_unavailable", lambda _: gnn.Scorer(live, chosen_bundle))
     rings = attempt("rings", "rings_unavailable", open_rings)
     beside = None if current.get("shadow") is None else attempt("shadow", "shadow", open_bundle)
     problems.pop("shadow", None)

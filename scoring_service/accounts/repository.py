@@ -49,7 +49,7 @@ class GivenVerdict:
         label: 1 bad, 0 good, None where it undoes the one before.
         known_ms: From when on it was known; None if nobody told.
         reason: Why, in words.
-        source: Who gave it, if over the API.
+        source: Who gave it, if over the API; None for one of the files.
         abuse_type: What the account did, if bad.
     """
 
@@ -83,6 +83,8 @@ class AccountRepository:
         self._last_seen_ms: dict[int, int] = {}
         # By account the others that it was called not linked with, and when that ends.
         self._cut_from: dict[int, dict[int, int]] = {}
+        for (account, other), until_ms in live.cuts.items():
+            self._cut(account, other, until_ms)
 
     def saw(self, content: Content) -> None:
         """Note what a row of the journal says; called for each one once it is in the graph."""
@@ -93,11 +95,12 @@ class AccountRepository:
         elif isinstance(content, LiveCut):
             account, other = (self.live.account_index(key) for key in (content.account, content.other))
             if account is not None and other is not None:
-                for one, from_other in ((account, other), (other, account)):
-                    cut = self._cut_from.setdefault(one, {})
-                    cut.pop(from_other, None)
-                    if not content.undone:
-                        cut[from_other] = _NEVER if content.until_ms is None else content.until_ms
+                until_ms = _NEVER if content.until_ms is None else content.until_ms
+                self._cut(account, other, NO_TIME if content.undone else until_ms)
+
+    def _cut(self, account: int, other: int, until_ms: int) -> None:
+        for one, from_other in ((account, other), (other, account)):
+            self._cut_from.setdefault(one, {})[from_other] = until_ms
 
     def is_cut(self, account: int, other: int, time_ms: int) -> bool:
         """Whether two accounts were called not linked, and still are at a time."""
@@ -157,6 +160,19 @@ class AccountRepository:
             for row in snapshot.verdicts.filter(pl.col("account") == account).iter_rows(named=True):
                 found.append(_of_snapshot(row))
         return found + [_of_journal(verdict) for verdict in self.live.live_verdicts(account)]
+
+    def standing(self, account: int) -> list[GivenVerdict]:
+        """List the verdicts on an account that were not taken back, the one that holds last."""
+        standing: list[GivenVerdict] = []
+        for verdict in self.verdicts(account):
+            if verdict.label is not None:
+                standing.append(verdict)
+                continue
+            # Only what came over the API can be taken back.
+            given = [place for place, one in enumerate(standing) if one.source is not None]
+            if given:
+                del standing[given[-1]]
+        return standing
 
     def identifiers(self, account: int) -> list[IdentifierUse]:
         """List identifiers of an account, the latest of each kind, the rarest first."""
@@ -233,9 +249,8 @@ class AccountRepository:
 
 
 def _of_snapshot(row: dict[str, Any]) -> GivenVerdict:
-    return GivenVerdict(
-        row["label"], row["known_ms"], row["reason"], row.get("source"), row.get("abuse_type")
-    )
+    label = None if row["undoes"] else row["label"]
+    return GivenVerdict(label, row["known_ms"], row["reason"], row["source"], row["abuse_type"])
 
 
 def _of_journal(verdict: LiveVerdict) -> GivenVerdict:

@@ -71,7 +71,7 @@ class AccountService:
             rule=decided.rule,
             policy=f"{loaded.policy.name} {loaded.policy.version}",
             ring=None if ring is None else ring[0],
-            verdict=_standing(verdicts),
+            verdict=_verdict(loaded.accounts.standing(account)),
             labels=[_label(verdict) for verdict in verdicts[-MAX_LABELS:]],
             first_seen=_iso_or_none(loaded.live.first_seen_ms(account)),
             last_seen=_iso_or_none(loaded.accounts.last_seen_ms(account)),
@@ -189,14 +189,8 @@ class AccountService:
         return shown
 
 
-def _standing(verdicts: Sequence[GivenVerdict]) -> Verdict | None:
-    """The verdict that holds: an undone one does not, the one before it does again."""
-    standing: list[GivenVerdict] = []
-    for verdict in verdicts:
-        if verdict.label is not None:
-            standing.append(verdict)
-        elif standing:
-            standing.pop()
+def _verdict(standing: Sequence[GivenVerdict]) -> Verdict | None:
+    """The verdict that holds: the last one that was not taken back."""
     if not standing:
         return None
     last = standing[-1]

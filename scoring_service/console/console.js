@@ -28,9 +28,18 @@ function shape(name, attributes, ...children) {
   return made;
 }
 
+// The key stays in this tab, and is gone with it.
+const KEY = "ringwatch-key";
+
 async function get(path) {
-  const answer = await fetch(path, { headers: { accept: "application/json" } });
+  const key = sessionStorage.getItem(KEY);
+  const headers = { accept: "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) };
+  const answer = await fetch(path, { headers });
   const body = await answer.json();
+  if (answer.status === 401) {
+    sessionStorage.removeItem(KEY);
+    at("key").hidden = false;
+  }
   if (!answer.ok) throw new Error(body.error?.message ?? `HTTP ${answer.status}`);
   return body;
 }
@@ -290,6 +299,12 @@ at("detail").addEventListener("click", (event) => {
 window.addEventListener("hashchange", () => {
   const id = decodeURIComponent(location.hash.slice(1));
   if (id && id !== "detail") showRing(id);
+});
+
+at("key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(KEY, new FormData(at("key")).get("key"));
+  location.reload();
 });
 
 showAbout().catch((error) => { at("problems").hidden = false; at("problems").textContent = error.message; });

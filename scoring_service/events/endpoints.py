@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic_core import from_json
 from starlette.responses import Response
 
-from scoring_service.access import ACCESS, needs
+from scoring_service.access import ACCESS, SECURED, authorize
 from scoring_service.bodies import json_body
 from scoring_service.dependencies import state_of
 from scoring_service.errors import (
@@ -26,7 +26,7 @@ from scoring_service.idempotency import IDEMPOTENCY_HEADER, once
 from scoring_service.journal import IdempotencyConflict, IdempotencyUse
 
 PATH: Final = "/v1/events"
-router = APIRouter(prefix=PATH, tags=["events"], dependencies=[needs("score")])
+router = APIRouter(prefix=PATH, tags=["events"])
 
 _ERRORS = responses(
     MalformedJson,
@@ -41,6 +41,7 @@ _ERRORS = responses(
     *ACCESS,
 )
 _BODY: Final[dict[str, Any]] = {
+    "security": SECURED,
     "parameters": [IDEMPOTENCY_HEADER],
     "requestBody": {
         "required": True,
@@ -72,6 +73,7 @@ async def post_events(request: Request) -> Response:
     Each event has its own result: one that cannot be read does not lose the others. An event whose type and
     `event_id` are known already counts once, whenever it comes again.
     """
+    authorize(request, "score")
     state = state_of(request)
     body = await json_body(request)
 

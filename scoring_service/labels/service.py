@@ -83,10 +83,8 @@ class LabelService:
             NotKept: If the journal cannot keep it.
         """
         key, account = self._find(account_id)
-        standing = 0
-        for verdict in self._state.loaded.live.live_verdicts(account):
-            standing = max(0, standing + (1 if verdict.label is not None else -1))
-        if not standing:
+        standing = self._state.loaded.accounts.standing(account)
+        if all(verdict.source is None for verdict in standing):
             raise VerdictNotFound(account_id[:64])
         now_ms = _now_ms()
         verdict = LiveVerdict(key, None, now_ms, source)

@@ -52,7 +52,7 @@ class LagPart(BaseModel):
     rows: int | None
     last_ms: int | None = Field(
         description="Milliseconds from when the last row was kept until it was visible here; "
-        "null in the process that writes."
+        "null in the process that writes, and where events tell the time."
     )
     worst_ms: int | None
 

@@ -205,6 +205,9 @@ def decide(
     """
     decided = _by_score(policy, moment, score, percentile, calibrated)
     ring = evidence.ring
+    if not (evidence.confirmed_bad or evidence.shared or evidence.blocked or ring is not None):
+        # No rule holds without anything to look at: most sign-ups end here.
+        return decided
     for rule in policy.evidence:
         if not rule.applies_at(moment):
             continue

@@ -98,3 +98,11 @@ def test_page_of_the_reasons_is_the_catalogue() -> None:
         shown = "yes" if kind.safe_for_user else "no"
         assert f"| `{kind.code}` | {kind.title} | {kind.meaning} | {shown} |" in text
     assert text.count("\n| `") == len(REASON_CATALOGUE)
+
+
+def test_every_path_but_health_takes_a_key(described: dict[str, Any]) -> None:
+    assert "ApiKey" in described["components"]["securitySchemes"]
+    for path, methods in described["paths"].items():
+        for operation in methods.values():
+            expected: Any = None if path in {"/healthz", "/readyz"} else [{"ApiKey": []}]
+            assert operation.get("security") == expected, path

@@ -44,16 +44,14 @@ def test_answer_holds_no_raw_identifier(client: Client) -> None:
 def test_failing_model_tells_the_log_where_and_not_what(
     copied: Workspace, serve_over: Callable[..., Client]
 ) -> None:
-    version = copied.current()["bundle"]
-    assert version is not None
-    for trees in copied.path_of("bundle", version).glob("trees_*.txt"):
-        trees.write_text("no trees")
     client = serve_over(copied)
+    assert client.state.loaded.bundle is not None
+    client.state.loaded.bundle.heads.clear()
     with capture_logs() as logs:
         answer = client.risk(sign_up_event(SECRETS[3], device=SECRETS[0], ip=SECRETS[1])).json()
     assert answer["degraded"]["reason"] == "scoring_failed"
     failed = next(entry for entry in logs if entry["event"] == "risk.scoring_failed")
-    assert any("bundle.py" in place for place in failed["where"])
+    assert any("scorer.py" in place for place in failed["where"])
     written = json.dumps(logs, default=str)
     for secret in SECRETS:
         assert secret not in written
