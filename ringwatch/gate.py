@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 # Fewer of a class than this and the figure says more about chance than about the bundle.
 _LEAST_OF_A_CLASS: Final = 10
+# Bands of calibrated scores between which decisions change. Deciles would call it drift when scores that are
+# all as good as nothing trade places.
+_BANDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
 _DECILES: Final = 10
 _SMALL_SHARE: Final = 1e-4
 _YOUNG_MS: Final = 7 * 86_400_000
@@ -116,10 +119,11 @@ def judge(old: Candidate, new: Candidate, limits: Limits, policy: Policy, n_eras
         about = "the features changed, so the bundle in use cannot score the new snapshot; look at it by hand"
         return [*size, Check("quality", False, None, None, None, about)]
     after = new.bundle.scores["score"].to_numpy()
+    calibrated = old.bundle.calibrated and new.bundle.calibrated
     return [
         *size,
         _quality(old, new, before, limits),
-        _drift(before["score"].to_numpy(), after, limits),
+        _drift(before["score"].to_numpy(), after, limits, calibrated=calibrated),
         *_false_positives(new, before, limits, policy, old.bundle),
     ]
 
@@ -173,19 +177,21 @@ def _held_out(bundle: gnn.Bundle) -> float | None:
     return None if not figures else float(figures["average_precision"]["value"])
 
 
-def stability_index(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
-    r"""Population stability index over the deciles of the old scores.
+def stability_index(old: NDArray[np.float64], new: NDArray[np.float64], *, calibrated: bool = True) -> float:
+    r"""Population stability index of scores.
 
     .. math:: \sum_i (q_i - p_i) \ln(q_i / p_i)
 
     Args:
         old: ``float64[n]`` scores.
         new: ``float64[m]`` scores.
+        calibrated: Scores are probabilities: compared over fixed bands; else over deciles of the old ones.
 
     Returns:
         0 for the same distribution; 0.1 is commonly called small, 0.25 large (Siddiqi, 2006).
     """
-    edges = np.unique(np.quantile(old, np.linspace(0, 1, _DECILES + 1)[1:-1]))
+    deciles = np.linspace(0, 1, _DECILES + 1)[1:-1]
+    edges = np.array(_BANDS) if calibrated else np.unique(np.quantile(old, deciles))
     shares = []
     for scores in (old, new):
         counts = np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)
@@ -193,8 +199,8 @@ def stability_index(old: NDArray[np.float64], new: NDArray[np.float64]) -> float
     return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
 
 
-def _drift(old: NDArray[np.float64], new: NDArray[np.float64], limits: Limits) -> Check:
-    index = stability_index(old, new)
+def _drift(old: NDArray[np.float64], new: NDArray[np.float64], limits: Limits, *, calibrated: bool) -> Check:
+    index = stability_index(old, new, calibrated=calibrated)
     about = f"population stability index {index:.3f} between the scores in use and the new ones"
     return Check("drift", index <= limits.drift, None, index, limits.drift, about)
 

@@ -1,4 +1,4 @@
-"""The gate: each check by hand, on both sides of its limit."""
+"""The gate: its measure of drift by hand."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,22 @@ import pytest
 from ringwatch.gate import stability_index
 
 
+def moved(*shares: tuple[float, float]) -> float:
+    return float(sum((new - old) * np.log(new / old) for old, new in shares))
+
+
 @pytest.mark.parametrize(
-    ("shift", "expected"),
+    ("new", "calibrated", "expected"),
     [
-        pytest.param(0.0, 0.0, id="the-same"),
-        # All ten deciles move up by one: the first is empty, the last holds twice its share.
-        pytest.param(
-            0.1, (0.0001 - 0.1) * np.log(0.0001 / 0.1) + (0.2 - 0.1) * np.log(0.2 / 0.1), id="up-by-one"
-        ),
+        pytest.param([0.0] * 90 + [0.7] * 10, True, 0.0, id="the-same"),
+        pytest.param([0.005] * 90 + [0.65] * 10, True, 0.0, id="within-the-bands"),
+        pytest.param([0.0] * 80 + [0.7] * 20, True, moved((0.9, 0.8), (0.1, 0.2)), id="twice-as-many"),
+        # An empty band counts as a share of 0.0001.
+        pytest.param([0.0] * 90 + [0.95] * 10, True, moved((0.1, 1e-4), (1e-4, 0.1)), id="another-band"),
+        # The two deciles of the old scores are 0 and 0.7; uncalibrated scores only rank.
+        pytest.param([0.005] * 90 + [0.7] * 10, False, moved((0.9, 0.9), (0.1, 0.1)), id="by-deciles"),
     ],
 )
-def test_stability_index_by_hand(shift: float, expected: float) -> None:
-    old = np.arange(1000) / 1000
-    assert stability_index(old, old + shift) == pytest.approx(expected, abs=1e-3)
+def test_stability_index_by_hand(new: list[float], calibrated: bool, expected: float) -> None:
+    old = np.array([0.0] * 90 + [0.7] * 10)
+    assert stability_index(old, np.array(new), calibrated=calibrated) == pytest.approx(expected, abs=1e-9)
