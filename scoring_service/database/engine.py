@@ -25,6 +25,7 @@ _CONNECT_WAIT_S: Final = 3
 # "ringwatc" and "ringmigr" in ASCII: Postgres names its advisory locks by a 64-bit number.
 WRITER_LOCK: Final = 0x72696E6777617463
 _MIGRATION_LOCK: Final = 0x72696E676D696772
+LONGEST_STATEMENT_MS: Final = 5_000
 _POOL_SIZE: Final = 4
 
 
@@ -140,6 +141,7 @@ class Database:
         else:
             connection.exec_driver_sql(f"SET synchronous_commit={'on' if durable else 'off'}")
             connection.exec_driver_sql(f"SET lock_timeout={wait_ms}")
+            connection.exec_driver_sql(f"SET statement_timeout={LONGEST_STATEMENT_MS}")
         return connection
 
     def statement(self, clause: ClauseElement) -> Statement:
@@ -186,6 +188,7 @@ class Database:
                     "keepalives_idle": 3,
                     "keepalives_interval": 1,
                     "keepalives_count": 3,
+                    "tcp_user_timeout": 5_000,
                 },
             )
         except ImportError:

@@ -32,23 +32,9 @@ from scoring_service.journal.entries import Entry
 # A transaction looks through so many rows: some milliseconds in which no event can be committed.
 _STEP: Final = 1_000
 _PAUSE_S: Final = 0.001
-# What a row says beside its place, its key and the time at which it became known.
-EMPTY: Final[dict[str, None]] = dict.fromkeys(
-    (
-        "event_type",
-        "account",
-        "time_ms",
-        "horizon",
-        "snapshot",
-        "bundle",
-        "rings",
-        "moment",
-        "score",
-        "margin",
-        "features",
-        "answer",
-    )
-)
+# What stays when a row is emptied: its place, when it became known, and that its event's id is taken.
+_STAYS: Final = frozenset({"seq", "received_ms", "kind", "event_key", "payload", "altered"})
+EMPTY: Final[dict[str, None]] = dict.fromkeys(name for name in JOURNAL.c.keys() if name not in _STAYS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -74,7 +75,7 @@ class GroupCommit:
         self._thread = (
             None if self._is_inline else ThreadPoolExecutor(1, thread_name_prefix="ringwatch-journal")
         )
-        self._queue: list[_Waiting] = []
+        self._queue: deque[_Waiting] = deque()
         self._n_waiting = 0
         self._is_due = False
         self._is_committing = False
@@ -163,8 +164,8 @@ class GroupCommit:
         group: list[_Waiting] = []
         n_entries = 0
         while self._queue and (not group or n_entries + len(self._queue[0].prepared) <= _MAX_GROUP):
-            group.append(self._queue[0])
-            n_entries += len(self._queue.pop(0).prepared)
+            group.append(self._queue.popleft())
+            n_entries += len(group[-1].prepared)
         prepared = [one for waiting in group for one in waiting.prepared]
         started_s = time.perf_counter()
         if self._thread is None:

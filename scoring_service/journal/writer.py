@@ -5,14 +5,14 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
-from scoring_service.database.engine import WRITER_LOCK, Database
+from scoring_service.database.engine import LONGEST_STATEMENT_MS, WRITER_LOCK, Database
 from scoring_service.database.errors import JournalInUse, JournalUnavailable
 from scoring_service.journal.checkpointer import Checkpointer
 
@@ -65,14 +65,14 @@ class Writer:
         opened: Callable[[Connection], None],
     ) -> None:
         self.lock = threading.RLock()
-        self.begin = "BEGIN IMMEDIATE" if database.is_sqlite else "BEGIN"
+        self._begin = "BEGIN IMMEDIATE" if database.is_sqlite else "BEGIN"
         self._database = database
         self._is_durable = commit == "disk"
         self._wait_ms = wait_ms
         self._opened = opened
         self._connection: Connection | None = None
         self._cursor: Any = None
-        self._files: tuple[tuple[Path, int], ...] = ()
+        self._files: tuple[tuple[str, int], ...] = ()
         self._retry_at_s = 0.0
         self._is_patient = True
         self._lock_file = self._lock_beside(database.path) if database.path is not None else None
@@ -96,35 +96,47 @@ class Writer:
                 os.close(self._lock_file)
                 self._lock_file = None
 
-    @contextmanager
-    def transaction(self) -> Iterator[tuple[Any, Connection]]:
-        """All or nothing; one at a time.
+    def begin(self) -> tuple[Any, Connection]:
+        """Begin a transaction; the caller holds the lock until it ends with ``commit`` or ``undone``.
 
-        Yields:
+        Returns:
             The driver's cursor and the connection that it belongs to.
 
         Raises:
-            JournalUnavailable: If it could not be committed: nothing of it is kept.
+            JournalUnavailable: If the store is away.
         """
-        with self.lock:
-            self._ready()
-            cursor, connection = self._cursor, self._connection
-            assert connection is not None
-            try:
-                cursor.execute(self.begin)
-                yield cursor, connection
-                cursor.execute("COMMIT")
-            except self._database.errors as error:
-                raise self._failed(error) from None
-            except BaseException:
-                self._roll_back()
-                raise
-            if not self._is_patient:
-                self._be_patient(True)
-            if self._checkpointer is not None:
-                self._checkpointer.committed()
-                if len(self._files) == 1:
-                    self._note_files()
+        self._ready()
+        cursor, connection = self._cursor, self._connection
+        assert connection is not None
+        try:
+            cursor.execute(self._begin)
+        except self._database.errors as error:
+            raise self._failed(error) from None
+        return cursor, connection
+
+    def commit(self) -> None:
+        """Commit what was begun; if it raises, ``undone`` has to be called."""
+        self._cursor.execute("COMMIT")
+        if not self._is_patient:
+            self._be_patient(True)
+        if self._checkpointer is not None:
+            self._checkpointer.committed()
+            if len(self._files) == 1:
+                self._note_files()
+
+    def undone(self, error: BaseException) -> BaseException:
+        """Undo what was begun.
+
+        Args:
+            error: Why.
+
+        Returns:
+            What to raise: JournalUnavailable if the store failed, else the error.
+        """
+        if isinstance(error, self._database.errors):
+            return self._failed(error)
+        self._roll_back()
+        return error
 
     def clean_log(self, tables: Sequence[str]) -> bool:
         """Take what was overwritten out of the database's log.
@@ -143,7 +155,9 @@ class Writer:
             try:
                 if not self._database.is_sqlite:
                     # Rows that were replaced leave the pages; its log and backups are the server's.
+                    self._cursor.execute("SET statement_timeout=0")
                     self._cursor.execute(f"VACUUM {', '.join(tables)}")
+                    self._cursor.execute(f"SET statement_timeout={LONGEST_STATEMENT_MS}")
                     return True
                 deadline = time.monotonic() + _LOCK_WAIT_S
                 while True:
@@ -160,7 +174,11 @@ class Writer:
         """Make sure that the connection is there and writes where the next process will read."""
         if self._connection is not None:
             try:
-                if all(os.stat(path).st_ino == inode for path, inode in self._files):  # noqa: PTH116
+                for path, inode in self._files:
+                    # On each commit: a Path would take four times as long.
+                    if os.stat(path).st_ino != inode:  # noqa: PTH116
+                        break
+                else:
                     return
             except OSError:
                 pass
@@ -243,7 +261,7 @@ class Writer:
         if path is None:
             return
         found = [path, path.with_name(path.name + "-wal")]
-        self._files = tuple((file, file.stat().st_ino) for file in found if file.exists())
+        self._files = tuple((str(file), file.stat().st_ino) for file in found if file.exists())
 
     def _lock_beside(self, path: Path) -> int:
         """Take the lock of the file's writer; the kernel frees it when this process ends, however it ends."""

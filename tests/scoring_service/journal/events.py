@@ -30,6 +30,7 @@ def answered(number: int, **words: object) -> Answered:
         margin=-1.5,
         features=bytes(range(8)),
         answer=json.dumps({"score": 0.25, **words}).encode(),
+        shadow=b'{"score":0.5}',
     )
 
 

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from graph_etl import LiveCut, LiveErasure, LiveEvent, LiveVerdict
+from scoring_service.database.tables import JOURNAL
 from scoring_service.journal import (
     Entry,
     IdempotencyUse,
@@ -80,6 +82,16 @@ def test_every_trace_of_an_account_goes_and_the_places_stay(place: str, opened: 
     assert after[5][0].content == LiveVerdict("u-2", 0, 8, "analyst", reason=f"not {tombstone}")
     assert (after[6], after[7]) == (before[6], before[7])
     assert list(journal.altered()) == [1, 2, 3, 4, 5]
+    with journal.database.connection() as connection:
+        row = connection.execute(select(JOURNAL).where(JOURNAL.c.seq == 1)).one()._mapping
+    assert {name for name, value in row.items() if value is not None} == {
+        "seq",
+        "received_ms",
+        "kind",
+        "event_key",
+        "payload",
+        "altered",
+    }
     assert journal.remembered(IdempotencyUse("k1", "local", b"")) is None
     assert journal.remembered(IdempotencyUse("k6", "local", b"")) is None
     assert receipt == Receipt(

@@ -16,6 +16,7 @@ from scoring_service.database import HEAD, Database, StoreUnavailable, StoreVers
 from scoring_service.database.engine import MIGRATIONS
 from scoring_service.database.tables import METADATA
 from scoring_service.journal import Journal
+from scoring_service.keys import KeyNameTaken, KeyRepository, KeyRing
 from tests.scoring_service.journal.conftest import Open
 from tests.scoring_service.journal.events import entry
 
@@ -63,6 +64,20 @@ def test_an_older_store_is_brought_up_to_date_with_its_rows(place: str, opened: 
     journal = opened(place)
     assert list(journal.rows()) == rows
     assert journal.erase("u-1").rows_erased == 1
+
+
+def test_keys_are_kept_in_either_store(place: str) -> None:
+    database = Database.open(place)
+    keys = KeyRepository(database)
+    key, token = keys.create("shop", ["score"])
+    with pytest.raises(KeyNameTaken):
+        keys.create("shop", ["read"])
+    with KeyRing(database) as ring:
+        assert ring.authenticate(token) == key
+        keys.revoke("shop")
+        ring.refresh()
+        assert ring.authenticate(token) is None
+    database.close()
 
 
 def test_a_newer_store_is_left_alone(place: str) -> None:
