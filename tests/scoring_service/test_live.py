@@ -159,12 +159,21 @@ class _Load:
 def test_swap_under_load_fails_no_request_and_keeps_none_waiting(
     copied: Workspace, tmp_path: Path, serve_over: Callable[..., Client]
 ) -> None:
+    before = copied.current()
+    newer_snapshot(copied, tmp_path / "newer")
+    newer = copied.current()
+    copied.publish(before)
     client = serve_over(copied, **AT_ONCE)
     first = live_of(client)
     client.risk(sign_up_event("before-the-swap", device="dev-farm-1-0"))
-    newer_snapshot(copied, tmp_path / "newer")
     load = _Load(client)
-    load.run_until(lambda: client.state.generation == 2)
+
+    def has_swapped_under_load() -> bool:
+        if len(load.answers) >= 40 and copied.current() == before:
+            copied.publish(newer)
+        return client.state.generation == 2 and len(load.answers) >= 120
+
+    load.run_until(has_swapped_under_load)
     # What came before and meanwhile is in the new generation as well.
     after = live_of(client)
     assert (after.generation.number, after.refused) == (2, None)
