@@ -11,7 +11,8 @@ from typing import Final
 from graph_etl import JournalRow
 from scoring_service.database.errors import JournalUnavailable
 from scoring_service.journal.entries import Entry, IdempotencyConflict, Kept
-from scoring_service.journal.journal import Journal, Prepared
+from scoring_service.journal.journal import Journal
+from scoring_service.journal.turn import Prepared
 
 MAX_WAITING: Final = 10_000
 """Entries that may wait for their commit; more are refused at once."""
