@@ -217,6 +217,11 @@ class LiveGraph:
         return self.end_horizon
 
     @property
+    def known_until_ms(self) -> int:
+        """When the last row that was applied became known, milliseconds."""
+        return self._last_known_ms
+
+    @property
     def n_new_events(self) -> int:
         """Rows of the journal that were applied."""
         return self._last_seq - self._first_seq

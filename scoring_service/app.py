@@ -16,6 +16,7 @@ from starlette.responses import Response
 from scoring_service.access import Access
 from scoring_service.accounts import endpoints as accounts_endpoints
 from scoring_service.console import endpoints as console_endpoints
+from scoring_service.erasure import endpoints as erasure_endpoints
 from scoring_service.errors import (
     InvalidRequest,
     KeysMissing,
@@ -43,6 +44,7 @@ _ROUTERS = (
     risk_endpoints.router,
     events_endpoints.router,
     labels_endpoints.router,
+    erasure_endpoints.router,
     accounts_endpoints.router,
     rings_endpoints.router,
     live_endpoints.router,

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scoring_service.errors import BindRefused
+from scoring_service.journal.retention import RetentionRule, What
 
 
 @lru_cache(maxsize=256)
@@ -42,6 +43,10 @@ class ServiceSettings(BaseSettings):
             an event told so far, for simulated or recorded traffic.
         max_live_events: Events since the snapshot that are held in memory; beyond, none is accepted until a
             newer snapshot is there.
+        retain_features: Age from which answers lose their recorded features; they can be computed again from
+            what is left. None: never.
+        retain_answers: Age from which events lose all that was recorded of their answers.
+        retain_rows: Age from which rows that a published snapshot holds lose what they say.
         follow: Apply what another process writes to the journal, write nothing.
         follow_every: How long a follower waits between two looks at the journal.
         watch_every: How long to wait between two looks at which snapshot, bundle and rings are current.
@@ -65,6 +70,9 @@ class ServiceSettings(BaseSettings):
     commit: Literal["process", "disk"] = "disk"
     clock: Literal["system", "events"] = "system"
     max_live_events: int = Field(default=1_000_000, ge=1)
+    retain_features: timedelta | None = timedelta(days=90)
+    retain_answers: timedelta | None = None
+    retain_rows: timedelta | None = None
     follow: bool = False
     follow_every: timedelta = timedelta(milliseconds=10)
     watch_every: timedelta = timedelta(milliseconds=500)
@@ -80,6 +88,20 @@ class ServiceSettings(BaseSettings):
     def journal_place(self) -> str | Path:
         """URL or file of the database with journal and keys."""
         return self.workspace / "state.db" if self.database_url is None else self.database_url
+
+    @property
+    def retention(self) -> list[RetentionRule]:
+        """What the journal drops at which age."""
+        ages: tuple[tuple[What, timedelta | None], ...] = (
+            ("features", self.retain_features),
+            ("answers", self.retain_answers),
+            ("rows", self.retain_rows),
+        )
+        return [
+            RetentionRule("event", what, int(age.total_seconds() * 1000))
+            for what, age in ages
+            if age is not None
+        ]
 
     @property
     def is_loopback(self) -> bool:

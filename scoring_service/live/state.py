@@ -9,14 +9,22 @@ import gc
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import structlog
 
 from graph_etl import JournalRow, JournalRowError, LiveEvent, Workspace
 from scoring_service.database import Database, StoreUnavailable, StoreVersion
-from scoring_service.journal import Entry, GroupCommit, Journal, JournalInUse, JournalUnavailable, Kept
+from scoring_service.journal import (
+    Entry,
+    GroupCommit,
+    Journal,
+    JournalInUse,
+    JournalUnavailable,
+    Kept,
+    Receipt,
+)
 from scoring_service.keys import KeyRing
 from scoring_service.live.loading import load_generation, prepare
 from scoring_service.loading import Loaded, Problem, load, one_line
@@ -29,6 +37,7 @@ _log = structlog.get_logger("scoring_service")
 # Verdicts, cuts and switches still find room when no more events do.
 _RESERVED_ROWS = 10_000
 _FOLLOWED_AT_ONCE = 1000
+_RETAIN_EVERY_S = 3600.0
 # While another thread computes in Python, the loop gets its turn after this long instead of 5 ms.
 _SWITCH_INTERVAL_S = 0.0005
 
@@ -88,6 +97,8 @@ class LiveState:
         # Rows that were applied while another generation is being prepared, which it may not have seen.
         self._since: list[JournalRow] | None = None
         self._stuck = False
+        # Something was erased that the live graph still holds.
+        self._stale = False
         policy = load_policy(settings.policy)
         self._seen = self._signature(policy)
         self._open_journal()
@@ -171,6 +182,7 @@ class LiveState:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
+            tasks.create_task(self._retain())
             if self.is_follower:
                 tasks.create_task(self._follow())
 
@@ -236,6 +248,48 @@ class LiveState:
         self.journal_problem = None
         return kept
 
+    async def erase(self, account_key: str, account_id: str) -> Receipt:
+        """Erase an account from the journal; the live graph is read anew without it within moments.
+
+        Args:
+            account_key: Its key, as the graph stores it.
+            account_id: Its id: what recorded answers may name.
+
+        Returns:
+            What was done.
+
+        Raises:
+            NotAccepted: If the journal cannot be written; the same call goes on with what is left.
+        """
+        if self.is_follower:
+            raise NotAccepted(FOLLOWER)
+        journal, commits = self.journal, self._commits
+        if journal is None or commits is None:
+            raise NotAccepted(self.journal_problem or Problem("journal_unavailable", "it is not open yet"))
+        try:
+            receipt = await asyncio.to_thread(journal.erase, account_key, also_named=(account_id,))
+        except JournalUnavailable as error:
+            self._lose_journal(error)
+            raise NotAccepted(Problem("journal_unavailable", one_line(error))) from None
+        commits.catch_up()
+        self._stale = True
+        return receipt
+
+    async def _retain(self) -> None:
+        """Drop what is older than it may be, once an hour."""
+        rules = self.settings.retention
+        while True:
+            journal = self.journal
+            if rules and journal is not None and not self.is_follower:
+                held_seq = self.loaded.snapshot.last_seq
+                now_ms = int(time.time() * 1000)
+                try:
+                    dropped = await asyncio.to_thread(journal.retain, rules, now_ms, held_seq)
+                    _log.info("journal.retained", **asdict(dropped))
+                except JournalUnavailable as error:
+                    self._lose_journal(error)
+            await asyncio.sleep(_RETAIN_EVERY_S)
+
     def _why_not(self, entries: Sequence[Entry]) -> Problem | None:
         if self.is_follower:
             return FOLLOWER
@@ -298,7 +352,7 @@ class LiveState:
             await self._reopen_journal()
         await self._note_switch()
         seen = self._signature(self.loaded.policy)
-        if seen == self._seen and not self._stuck:
+        if seen == self._seen and not self._stuck and not self._stale:
             return
         policy, current = self.loaded.policy, self._workspace.current()
         try:
@@ -306,7 +360,7 @@ class LiveState:
         except Exception as error:
             self._refuse(current, error)
         self._seen = seen
-        if current == self.loaded.current and not self._stuck:
+        if current == self.loaded.current and not self._stuck and not self._stale:
             if policy != self.loaded.policy:
                 self.loaded = replace(self.loaded, policy=policy)
                 _log.info("policy.changed", name=policy.name, version=policy.version)
@@ -316,6 +370,7 @@ class LiveState:
     async def _swap(self, current: dict[str, str | None], policy: Policy) -> bool:
         started = time.perf_counter()
         self._since = []
+        self._stale = False
         try:
             loaded = await asyncio.to_thread(self._prepare_next, current, policy)
             for row in self._since:

@@ -1,0 +1,3 @@
+"""`DELETE /v1/accounts/{id}`: forget an account."""
+
+__all__: list[str] = []
