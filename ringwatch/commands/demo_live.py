@@ -42,7 +42,7 @@ def _demo_live(
     examples: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the examples, if not found by itself.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long four days of the game may take.")] = 75.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long two and a half days of the game may take.")] = 75.0,
     connections: Annotated[int, typer.Option(min=1, max=64, help="Connections to the service.")] = 4,
     accounts: Annotated[
         int | None,
@@ -52,7 +52,7 @@ def _demo_live(
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Stream four days of a simulated game into the service and watch it stop a ring. About 3 minutes."""
+    """Stream a simulated game into the service and watch it stop a ring. About 3 minutes."""
     from graph_etl.simulate import load_simulation
     from ringwatch.commands.demo import GAME, find_examples
     from ringwatch.live import LiveService
@@ -65,7 +65,7 @@ def _demo_live(
     config = live_config(load_simulation(folder / "simulation.yaml"), accounts)
     game = play(config)
     say = options.screen.say
-    options.screen.heading("A simulated game: its history is learned, its next four days stream in")
+    options.screen.heading("A simulated game: its history is learned, its next two and a half days stream in")
     spec = folder / "spec.yaml"
     key = hashlib.sha256(config.model_dump_json().encode() + spec.read_bytes()).hexdigest()[:10]
     home = options.workspace / "demo" / f"live-{key}"
