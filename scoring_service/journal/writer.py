@@ -73,6 +73,7 @@ class Writer:
         self._connection: Connection | None = None
         self._cursor: Any = None
         self._files: tuple[tuple[str, int], ...] = ()
+        self._inode = 0
         self._retry_at_s = 0.0
         self._is_patient = True
         self._lock_file = self._lock_beside(database.path) if database.path is not None else None
@@ -198,6 +199,13 @@ class Writer:
             raise JournalUnavailable(
                 self._database.place, "the file is gone", "Put it back; it is tried again by itself."
             )
+        if path is not None and self._inode not in {0, path.stat().st_ino}:
+            # Opened, SQLite would mix it with the log of the file before.
+            raise JournalUnavailable(
+                self._database.place,
+                "another file took its place",
+                "Put it back, or stop the service and remove state.db-wal before you put in a copy.",
+            )
         try:
             connection = self._database.writer(wait_ms=self._wait_ms, durable=self._is_durable)
         except self._database.errors as error:
@@ -260,6 +268,7 @@ class Writer:
         path = self._database.path
         if path is None:
             return
+        self._inode = path.stat().st_ino
         found = [path, path.with_name(path.name + "-wal")]
         self._files = tuple((str(file), file.stat().st_ino) for file in found if file.exists())
 

@@ -107,7 +107,7 @@ def test_another_journal_in_its_place_is_refused(tmp_path: Path, opened: Open) -
     with Journal.open(tmp_path / "other.db") as other:
         other.append([entry(1), entry(2)])
     (tmp_path / "other.db").rename(file)
-    fails(journal, 2, "another journal took its place")
+    fails(journal, 2, "another file took its place")
 
 
 def test_a_log_that_is_deleted_loses_nothing(tmp_path: Path, opened: Open) -> None:
