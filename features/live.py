@@ -25,9 +25,8 @@ from features.visibility import (
     N_NEW_NODES,
     N_SIZES,
     NO_TIME,
-    Graph,
-    Span,
-    neighbour,
+    latest_accounts,
+    latest_neighbours,
     size_of,
     visible_pairs,
 )
@@ -345,8 +344,7 @@ class LiveGraph:
         Returns:
             ``int64[n]`` account indices.
         """
-        nodes = self._listed_at(self._row_by_account - 1, node, limit)
-        return np.array([self._account_of(one) for one in nodes], np.int64)
+        return self._accounts_at(self._row_by_account - 1, node, limit)
 
     def n_users(self, node: int) -> int:
         """How many accounts touch a node in any way."""
@@ -365,8 +363,7 @@ class LiveGraph:
         row = self._use_row(self.kind_of(node))
         if row is None:
             return np.zeros(0, np.int64)
-        nodes = self._listed_at(len(self.opened.view.sides) + row, node, limit)
-        return np.array([self._account_of(one) for one in nodes], np.int64)
+        return self._accounts_at(len(self.opened.view.sides) + row, node, limit)
 
     def n_used_by(self, node: int) -> int:
         """How many accounts used an identifier."""
@@ -399,11 +396,14 @@ class LiveGraph:
         return 2 * len(self.opened.view.sides) + 1
 
     def _listed_at(self, row: int, node: int, limit: int | None) -> list[int]:
-        graph: Graph = self.opened.graph
-        span: Span = visible_pairs(graph, row, node, self.horizon)
-        count = int(size_of(span))
-        last = -1 if limit is None else max(-1, count - 1 - limit)
-        return [int(neighbour(graph, row, span, index)) for index in range(count - 1, last, -1)]
+        most = -1 if limit is None else limit
+        found: list[int] = latest_neighbours(self.opened.graph, row, node, self.horizon, most).tolist()
+        return found
+
+    def _accounts_at(self, row: int, node: int, limit: int | None) -> NDArray[np.int64]:
+        most = -1 if limit is None else limit
+        found: NDArray[np.int64] = latest_accounts(self.opened.graph, row, node, self.horizon, most)
+        return found
 
     def is_known_bad(self, account: int) -> bool:
         """Whether the last verdict on an account says bad, verdicts without a time included."""

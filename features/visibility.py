@@ -327,6 +327,38 @@ def event_value(graph: Graph, row: int, span: Span, index: int) -> Any:
 
 
 @compiled
+def latest_neighbours(graph: Graph, row: int, node: int, horizon: int, limit: int) -> Any:
+    """A node's distinct counterparts that are visible, the latest first.
+
+    Args:
+        graph: The graph.
+        row: Row of the addresses.
+        node: The node.
+        horizon: Entries with a position below it are visible.
+        limit: At most so many; all if negative.
+
+    Returns:
+        ``int64[n]`` nodes.
+    """
+    span = visible_pairs(graph, row, node, horizon)
+    size = size_of(span)
+    count = size if limit < 0 else min(size, limit)
+    found = np.empty(count, np.int64)
+    for index in range(count):
+        found[index] = neighbour(graph, row, span, size - 1 - index)
+    return found
+
+
+@compiled
+def latest_accounts(graph: Graph, row: int, node: int, horizon: int, limit: int) -> Any:
+    """The same as accounts, -1 for entities."""
+    found = latest_neighbours(graph, row, node, horizon, limit)
+    for index in range(len(found)):
+        found[index] = account_at(graph, found[index])
+    return found
+
+
+@compiled
 def pairs_below(graph: Graph, row: int, span: Span, horizon: int) -> Any:
     """Entries of a span of distinct counterparts that lie below a position."""
     return _below(graph, row, span, horizon, PAIR_POS)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numba import njit
 
 from graph_etl.adjacency import CSR, TouchList
 from graph_etl.errors import RingwatchError
@@ -62,6 +63,25 @@ class Strings(Sequence[str]):
     def __len__(self) -> int:
         return len(self.arrow)
 
+    @cached_property
+    def _mapped(self) -> tuple[NDArray[np.int64], memoryview]:
+        """Where each string ends, and all of them one after the other."""
+        _, offsets, data = self.arrow.buffers()
+        ends = np.frombuffer(offsets, np.int64)[self.arrow.offset :]
+        return ends, memoryview(data if data is not None else b"")
+
+    def spelt(self, index: int) -> bytes:
+        """One of them as bytes, without making a string of it.
+
+        Args:
+            index: From 0 on.
+
+        Returns:
+            Its UTF-8 bytes.
+        """
+        ends, data = self._mapped
+        return bytes(data[ends[index] : ends[index + 1]])
+
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
@@ -92,6 +112,26 @@ class Strings(Sequence[str]):
         return list(self.arrow.to_pylist())
 
 
+def _hash_start(kind: str) -> hashlib.blake2b:
+    return hashlib.blake2b(kind.encode() + b"\0", digest_size=16)
+
+
+@njit(cache=True)
+def _places_of(names: NDArray[np.uint64], wanted: np.uint64) -> tuple[int, int]:
+    """First place of a name among sorted ones, and the place after its last."""
+    low, high = 0, len(names)
+    while low < high:
+        middle = (low + high) >> 1
+        if names[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    stop = low
+    while stop < len(names) and names[stop] == wanted:
+        stop += 1
+    return low, stop
+
+
 def node_hashes(kind: str, keys: Sequence[str]) -> NDArray[np.uint64]:
     """Stable 128-bit names of nodes, the same in every build and on every machine.
 
@@ -102,7 +142,7 @@ def node_hashes(kind: str, keys: Sequence[str]) -> NDArray[np.uint64]:
     Returns:
         ``uint64[n, 2]``.
     """
-    start = hashlib.blake2b(kind.encode() + b"\0", digest_size=16)
+    start = _hash_start(kind)
     digests = bytearray()
     for key in keys:
         one = start.copy()
@@ -401,15 +441,23 @@ class Snapshot:
         ordinal = self._kind_ordinals.get(kind)
         if ordinal is None:
             return None
+        # Asked several times for every event: a hash that is begun already, one compiled search, and keys
+        # compared as the bytes that they are mapped as.
+        digest = self._hash_starts[ordinal].copy()
+        spelt = key.encode()
+        digest.update(spelt)
+        name = int.from_bytes(digest.digest()[:8], "little")
         names, nodes = self._names
-        name = node_hashes(kind, [key])[0, 0]
-        at = int(np.searchsorted(names, name))
-        while at < len(names) and names[at] == name:
-            node = int(nodes[at])
-            if self.node_kind[node] == ordinal and self.node_keys[node] == key:
+        at, stop = _places_of(names, np.uint64(name))
+        for place in range(at, stop):
+            node = int(nodes[place])
+            if self.node_kind[node] == ordinal and self.node_keys.spelt(node) == spelt:
                 return node
-            at += 1
         return None
+
+    @cached_property
+    def _hash_starts(self) -> list[hashlib.blake2b]:
+        return [_hash_start(kind.name) for kind in self.kinds]
 
     def account_index(self, account_id: str) -> int | None:
         """Find an account.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features import FeatureSpec, asked_of, extras_of, graph_of, profiles
-from rings.links import LinkConfig
+from rings.links import LinkConfig, strengths_of
 from rings.rows import FEATURE_WIDTH, feature_rows, over_threads
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def link_features(
     out = np.empty((len(queries), FEATURE_WIDTH), np.float32)
     if len(queries) == 0:
         return out
-    strengths = (config or LinkConfig()).strengths(source)
+    strengths = strengths_of(source, config)
     asked, brought = asked_of(queries), extras_of(source, queries) if extras is None else extras
     # Where all questions share one horizon and bring no edges, neighbours' profiles are computed once.
     shared = not len(queries.ext_node) and bool((queries.horizon == queries.horizon[0]).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,27 @@ class LinkConfig(BaseModel):
             self.least_weight,
             np.array([self.derived if kind in derived else 1.0 for kind in range(len(source.kinds))]),
         )
+
+
+_usual: weakref.WeakKeyDictionary[Source, Strengths] = weakref.WeakKeyDictionary()
+
+
+def strengths_of(source: Source, config: LinkConfig | None = None) -> Strengths:
+    """How links of a graph are weighed, as the compiled code takes it; the usual way is worked out once.
+
+    Args:
+        source: The graph.
+        config: How links are weighed; the usual way if None.
+
+    Returns:
+        The constants.
+    """
+    if config is not None:
+        return config.strengths(source)
+    found = _usual.get(source)
+    if found is None:
+        found = _usual[source] = LinkConfig().strengths(source)
+    return found
 
 
 def derived_kinds(source: Source) -> frozenset[int]:
