@@ -26,6 +26,8 @@ from features.visibility import (
     account_at,
     after_itself,
     age_place_of,
+    all_older_visible,
+    all_visible,
     attributes_of,
     compiled,
     counterpart_at,
@@ -35,7 +37,9 @@ from features.visibility import (
     first_seen_of,
     is_hub,
     n_fresh,
+    n_older,
     neighbour,
+    no_younger_visible,
     node_of,
     older,
     pairs_below,
@@ -237,10 +241,24 @@ def _write_burst(
     day_mass = 0.0
     alike = 0
     for direction in range(2):
+        base = 3 * direction
+        if direction == 1 and no_younger_visible(graph, after, horizon):
+            break
+        # Where all of them are visible, counting is a search in the order of appearance.
+        counts = all_older_visible(graph, before, horizon) if direction == 0 else all_visible(graph, horizon)
+        if counts:
+            here = before + new_before if direction == 0 else after + new_after
+            for w in range(3):
+                window_ms = (HOUR_MS, DAY_MS, WEEK_MS)[w]
+                if direction == 0:
+                    within = here - n_older(graph, first_seen_ms - window_ms)
+                else:
+                    within = n_older(graph, first_seen_ms + window_ms + 1) - here
+                out[base + w] = min(within, BURST_COUNTED)
         counted = 0
         compared = 0
         step = 0
-        while counted < BURST_COUNTED and step < 4 * BURST_COUNTED:
+        while counted < (BURST_COMPARED if counts else BURST_COUNTED) and step < 4 * BURST_COUNTED:
             step += 1
             if direction == 0:
                 j, before, new_before = older(graph, before, new_before)
@@ -254,12 +272,10 @@ def _write_burst(
             if gap_ms > WEEK_MS:
                 break
             counted += 1
-            base = 3 * direction
-            if gap_ms <= HOUR_MS:
-                out[base] += 1.0
-            if gap_ms <= DAY_MS:
-                out[base + 1] += 1.0
-            out[base + 2] += 1.0
+            if not counts:
+                out[base] += gap_ms <= HOUR_MS
+                out[base + 1] += gap_ms <= DAY_MS
+                out[base + 2] += 1.0
             if compared < BURST_COMPARED:
                 compared += 1
                 _neighbour_profile(graph, profiles, j, horizon, extras, first, last, other)

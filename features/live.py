@@ -23,6 +23,7 @@ from features.visibility import (
     N_LISTS,
     N_NEW_ACCOUNTS,
     N_NEW_NODES,
+    N_POSITIONS,
     N_SIZES,
     NO_TIME,
     latest_accounts,
@@ -114,6 +115,7 @@ class LiveGraph:
         self._verdicts: dict[int, list[LiveVerdict]] = {}
         self._cuts = cuts_of(snapshot)
         self._arrays = self._empty(len(snapshot.attributes))
+        self._arrays["size"][N_POSITIONS] = self.end_horizon
         self.known_bad_timed = known_bad_of(snapshot, untimed=False)
         self.known_bad = known_bad_of(snapshot, untimed=True)
         self._cut_arrays = cut_arrays(self._cuts)
@@ -479,6 +481,7 @@ class LiveGraph:
         elif isinstance(content, LiveCut):
             self._apply_cut(content, place)
         self._last_seq = row.seq
+        self._arrays["size"][N_POSITIONS] = self.end_horizon
 
     def _apply_event(self, event: LiveEvent, place: int) -> None:
         named = event.event_type in self._types

@@ -99,11 +99,14 @@ def fields_of(snapshot: Snapshot, view: GraphView) -> tuple[NDArray[np.int64], d
         visibility.AGE_RANK: view.age_rank,
         visibility.FIRST_SEEN_MS: view.first_seen_ms,
         visibility.FIRST_POS: view.first_pos,
+        visibility.LATEST_BEFORE: view.latest_before,
+        visibility.EARLIEST_AFTER: view.earliest_after,
         visibility.LIVE_SIZE: np.zeros(visibility.N_SIZES, np.int64),
     }
     arrays |= {
         getattr(visibility, name.upper()): array for name, array in cut_arrays(cuts_of(snapshot)).items()
     }
+    arrays[visibility.LIVE_SIZE][visibility.N_POSITIONS] = len(view.known_ms)
     fields = np.zeros((N_FIELDS, 2), np.int64)
     for field, array in arrays.items():
         point_to(fields, field, array)

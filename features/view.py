@@ -81,6 +81,8 @@ class GraphView:
         age_rank: ``int32[A]``, each account's place in ``by_age``.
         first_seen_ms: ``int64[A]``.
         first_pos: ``int64[A]``.
+        latest_before: ``int64[A]``, the highest ``first_pos`` up to each place of ``by_age``.
+        earliest_after: ``int64[A]``, the lowest from each place on.
         keep: References that keep the mapped arrays alive.
     """
 
@@ -99,6 +101,8 @@ class GraphView:
     age_rank: NDArray[np.int32]
     first_seen_ms: NDArray[np.int64]
     first_pos: NDArray[np.int64]
+    latest_before: NDArray[np.int64]
+    earliest_after: NDArray[np.int64]
     keep: tuple[Any, ...]
 
     @classmethod
@@ -188,6 +192,8 @@ class GraphView:
             age_rank=age_rank,
             first_seen_ms=first_seen_ms,
             first_pos=first_pos,
+            latest_before=np.maximum.accumulate(first_pos[by_age]),
+            earliest_after=np.minimum.accumulate(first_pos[by_age][::-1])[::-1].copy(),
             keep=tuple(keep),
         )
 

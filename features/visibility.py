@@ -41,7 +41,8 @@ N_NEW_ACCOUNTS: Final = 0
 N_NEW_NODES: Final = 1
 N_LISTS: Final = 2
 N_ENTRIES: Final = 3
-N_SIZES: Final = 4
+N_POSITIONS: Final = 4
+N_SIZES: Final = 5
 # Which of a node's two lists through a table: distinct counterparts, or all events.
 PAIRS: Final = 0
 EVENTS: Final = 1
@@ -88,7 +89,10 @@ LIVE_BY_AGE: Final = 32
 # When each position since the snapshot happened, and when it became known.
 LIVE_TIME_MS: Final = 33
 LIVE_KNOWN_MS: Final = 34
-N_FIELDS: Final = 35
+# The highest position up to each place of `BY_AGE`, and the lowest from each place on.
+LATEST_BEFORE: Final = 35
+EARLIEST_AFTER: Final = 36
+N_FIELDS: Final = 37
 
 FIELD_TYPES: Final = (
     "int32",  # NODE_ACCOUNT
@@ -126,6 +130,8 @@ FIELD_TYPES: Final = (
     "int32",  # LIVE_BY_AGE
     "int64",  # LIVE_TIME_MS
     "int64",  # LIVE_KNOWN_MS
+    "int64",  # LATEST_BEFORE
+    "int64",  # EARLIEST_AFTER
 )
 """The type of the values of each field."""
 
@@ -665,6 +671,44 @@ def younger(graph: Graph, known: int, new: int) -> Any:
     if first_seen_of(graph, after) <= first_seen_of(graph, latest):
         return after, known + 1, new
     return latest, known, new + 1
+
+
+@compiled
+def all_visible(graph: Graph, horizon: int) -> Any:
+    """Whether everything that a graph holds is visible at a horizon."""
+    return horizon >= _int64(graph, LIVE_SIZE, N_POSITIONS)
+
+
+@compiled
+def all_older_visible(graph: Graph, known: int, horizon: int) -> Any:
+    """Whether all accounts before a place in the order of appearance are visible at a horizon."""
+    if all_visible(graph, horizon):
+        return True
+    if _int64(graph, LIVE_SIZE, N_NEW_ACCOUNTS) > 0:
+        return False
+    return known == 0 or _int64(graph, LATEST_BEFORE, known - 1) < horizon
+
+
+@compiled
+def no_younger_visible(graph: Graph, known: int, horizon: int) -> Any:
+    """Whether none of the accounts from a place in the order of appearance on is visible at a horizon."""
+    if _int64(graph, LIVE_SIZE, N_NEW_ACCOUNTS) > 0:
+        return False
+    return known >= graph.n_accounts or _int64(graph, EARLIEST_AFTER, known) >= horizon
+
+
+@compiled
+def n_older(graph: Graph, time_ms: int) -> Any:
+    """Accounts that appeared before a time."""
+    low = np.int64(0)
+    high = np.int64(graph.n_accounts)
+    while low < high:
+        middle = (low + high) >> 1
+        if _int64(graph, FIRST_SEEN_MS, _int32(graph, BY_AGE, middle)) < time_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low + _older_live(graph, time_ms, False)
 
 
 @compiled
