@@ -158,7 +158,7 @@ class _Load:
             body["identifiers"] = {
                 "device": f"soak-{name}",
                 "ip": f"13.{number}.{sent // 250 % 256}.{sent % 250 + 1}",
-                "email": f"soak-{name}@fresh.example",
+                "email": f"soak-{name}@mail.example",
             }
         return "/v1/risk", body
 

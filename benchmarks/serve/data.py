@@ -29,7 +29,7 @@ _ADDRESSES_AT_MOST: Final = 5 * 65_536
 _RING_ACCOUNTS: Final = 0.02
 _WRONG: Final = 0.04
 _POOL: Final = 200_000
-_VERSION: Final = 2  # counts up when the same size and seed give other files
+_VERSION: Final = 3  # counts up when the same size and seed give other files
 
 SPEC: Final = """
 ringwatch: 1
@@ -279,6 +279,17 @@ def _address_texts(numbers: NDArray[np.int64]) -> pl.Series:
 
 
 def _mail_texts(numbers: NDArray[np.int64]) -> pl.Series:
-    """Write numbers as mailboxes, a hundred to a domain."""
-    frame = pl.DataFrame({"box": numbers, "domain": numbers // 100})
-    return frame.select(pl.format("box{}@mail{}.example", "box", "domain")).to_series()
+    """Write numbers as mailboxes: four of five at four large providers, the others three to a domain."""
+    part = pl.col("box") % 100
+    domain = (
+        pl.when(part < 35)
+        .then(pl.lit("mail.example"))
+        .when(part < 60)
+        .then(pl.lit("post.example"))
+        .when(part < 72)
+        .then(pl.lit("inbox.example"))
+        .when(part < 80)
+        .then(pl.lit("webbox.example"))
+        .otherwise(pl.format("domain{}.example", pl.col("box") // 3))
+    )
+    return pl.DataFrame({"box": numbers}).select(pl.format("box{}@{}", "box", domain)).to_series()

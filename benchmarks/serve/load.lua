@@ -32,7 +32,7 @@ function request()
   local identifiers
   if sent % 3 == 0 then
     identifiers = string.format(
-      '"device":"new-%s","ip":"11.%d.%d.%d","email":"new-%s@fresh.example","card":"new-%s"',
+      '"device":"new-%s","ip":"11.%d.%d.%d","email":"new-%s@mail.example","card":"new-%s"',
       name, math.random(0, 255), math.random(0, 255), math.random(1, 254), name, name)
   else
     identifiers = known[math.random(#known)]

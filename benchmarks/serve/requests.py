@@ -30,7 +30,7 @@ def sign_ups(known: Path, n_events: int, name: str) -> Iterator[dict[str, Any]]:
             identifiers = {
                 "device": f"new-{name}-{at}",
                 "ip": f"12.{at // 62_500 % 250}.{at // 250 % 250}.{at % 250 + 1}",
-                "email": f"new-{name}-{at}@fresh.example",
+                "email": f"new-{name}-{at}@mail.example",
                 "card": f"new-{name}-{at}",
             }
         yield {
