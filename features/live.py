@@ -51,6 +51,8 @@ FIELD_OF: Final = {
 }
 _FIRST_NODES: Final = 1 << 16
 _FIRST_POSITIONS: Final = 1 << 16
+# Names that were looked up in the snapshot and are remembered; a few hundred events' worth.
+_LOOKED_UP: Final = 4096
 _FIRST_LISTS: Final = 1 << 17
 _FIRST_ENTRIES: Final = 1 << 19
 
@@ -112,6 +114,7 @@ class LiveGraph:
         self._listed: set[int] = set()
         self._nodes: dict[tuple[int, str], int] = {}
         self._keys: list[str] = []
+        self._looked_up: dict[tuple[int, str], int | None] = {}
         self._verdicts: dict[int, list[LiveVerdict]] = {}
         self._cuts = cuts_of(snapshot)
         self._arrays = self._empty(len(snapshot.attributes))
@@ -271,8 +274,17 @@ class LiveGraph:
         ordinal = self._kinds.get(kind)
         if ordinal is None:
             return None
-        found = self._nodes.get((ordinal, key))
-        return self.snapshot.node_index(kind, key) if found is None else found
+        name = (ordinal, key)
+        found = self._nodes.get(name)
+        if found is not None:
+            return found
+        # An event that is asked about is applied next: the same names are looked up twice or more.
+        if name in self._looked_up:
+            return self._looked_up[name]
+        if len(self._looked_up) >= _LOOKED_UP:
+            self._looked_up.clear()
+        found = self._looked_up[name] = self.snapshot.node_index(kind, key)
+        return found
 
     def _account_of(self, node: int) -> int:
         if node < self.snapshot.n_nodes:
