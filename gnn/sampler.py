@@ -133,9 +133,7 @@ def _draw(
         place = np.int64(state % np.uint64(total))
         for row in range(n_rows):
             if place < left[row]:
-                nodes[filled] = neighbour(
-                    graph, row, visible_pairs(graph, row, node, horizon), place
-                )
+                nodes[filled] = neighbour(graph, row, visible_pairs(graph, row, node, horizon), place)
                 sides[filled] = row
                 filled += 1
                 break
@@ -161,9 +159,7 @@ def _describe(
     if side < 0:
         return
     x[width] = 1.0
-    x[width + 1] = (
-        np.log2(1.0 + users_of(graph, node, horizon, extras, first, last)) / 4.0
-    )
+    x[width + 1] = np.log2(1.0 + users_of(graph, node, horizon, extras, first, last)) / 4.0
     if node < 0:
         return
     account = account_at(graph, node)
@@ -174,9 +170,7 @@ def _describe(
                 x[index] = profiles[account, index]
         else:
             attributes = attributes_of(graph, account)
-            write_profile(
-                graph, node, attributes, horizon, extras, first, last, False, x[:width]
-            )
+            write_profile(graph, node, attributes, horizon, extras, first, last, False, x[:width])
 
 
 @njit(cache=True, nogil=True)
@@ -205,17 +199,13 @@ def _sample_one(
     for index in range(seed_x.shape[1]):
         seed_x[q, index] = 0.0
     attributes = asked.attributes[q]
-    write_profile(
-        graph, node, attributes, horizon, extras, first, last, True, seed_x[q, :width]
-    )
+    write_profile(graph, node, attributes, horizon, extras, first, last, True, seed_x[q, :width])
     seed_x[q, width] = 1.0
     seed_x[q, width + 2] = 1.0
     nodes1 = np.empty(fanout1, dtype=np.int64)
     nodes2 = np.empty(fanout2, dtype=np.int64)
     base = q * fanout1
-    state = _mix(
-        np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(q) + np.uint64(1)
-    )
+    state = _mix(np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(q) + np.uint64(1))
     _draw(
         graph, node, horizon, fanout1, latest, state, extras, first, last, True,
         nodes1, hop1_side[base : base + fanout1],

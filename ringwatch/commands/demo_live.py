@@ -42,7 +42,9 @@ def _demo_live(
     examples: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the examples, if not found by itself.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long two and a half days of the game may take.")] = 75.0,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="How long two and a half days of the game may take.")
+    ] = 75.0,
     connections: Annotated[int, typer.Option(min=1, max=64, help="Connections to the service.")] = 4,
     accounts: Annotated[
         int | None,
