@@ -89,5 +89,7 @@ def test_a_log_without_a_table_of_accounts_is_mapped(tmp_path: Path) -> None:
     snapshot = workspace.open_snapshot()
     assert (report.accounts, report.entities) == (3, {"page": 2})
     banned = snapshot.account_index("1")
-    assert snapshot.verdicts.rows() == [(banned, 1, 77_000, None)]
+    assert snapshot.verdicts.select("account", "label", "known_ms", "reason").rows() == [
+        (banned, 1, 77_000, None)
+    ]
     assert snapshot.node_index("page", "8227") is not None
