@@ -1,4 +1,4 @@
-"""`ringwatch replay` and `ringwatch forget` over what a real service kept: exit codes, JSON, one clear line."""
+"""`ringwatch replay` and `forget` over what a real service kept: exit codes, JSON, one clear line."""
 
 import sqlite3
 from contextlib import closing
