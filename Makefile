@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live serve test test-all lint bench bench-serve bench-soak clean
+.PHONY: help setup demo demo-live serve test test-all lint bench bench-serve bench-soak bench-follower clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ bench-serve: .venv/.dev ## Latency of answers beside a bare endpoint, cost of ea
 
 bench-soak: .venv/.dev ## Ten minutes of constant load: do memory and latency stay flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+bench-follower: .venv/.dev ## Lag of a follower at 500 events a second, and its life without a writer
+	@$(BIN)/python -m benchmarks.follower $(ARGS)
 
 clean: ## Remove .venv and the demo's workspaces
 	@rm -rf .venv .ringwatch/demo

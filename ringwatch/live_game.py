@@ -109,18 +109,20 @@ def live_config(config: SimulationConfig, accounts: int | None) -> SimulationCon
     return SimulationConfig.model_validate(document)
 
 
-def play(config: SimulationConfig) -> LiveGame:
+def play(config: SimulationConfig, *, cut_day: float = _CUT_DAY, end_day: float = _END_DAY) -> LiveGame:
     """Simulate a game and cut it in two.
 
     Args:
-        config: The game, with the demo's ring in it.
+        config: The game, for the demo with its ring in it.
+        cut_day: Day on which the history ends.
+        end_day: Day on which the stream ends.
 
     Returns:
         History and happenings.
     """
     platform = simulate(config)
-    cut = config.start_utc + timedelta(days=_CUT_DAY)
-    end = config.start_utc + timedelta(days=_END_DAY)
+    cut = config.start_utc + timedelta(days=cut_day)
+    end = config.start_utc + timedelta(days=end_day)
     history, later = {}, {}
     for name, column in _TIME_COLUMNS.items():
         table = platform.tables[name]
