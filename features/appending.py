@@ -23,6 +23,7 @@ from features.visibility import (
     N_LISTS,
     N_SIZES,
     PAIRS,
+    USERS_NOW,
     Graph,
     account_at,
     compiled,
@@ -120,6 +121,7 @@ def append_edges(
     """
     by_node = 2 * graph.n_sides
     by_account = by_node + 1
+    users = int32_array(graph.fields[USERS_NOW, 0], graph.fields[USERS_NOW, 1])
     for step in range(first_step, _STEPS * len(edges.src)):
         index = step // _STEPS
         which = step % _STEPS
@@ -144,10 +146,12 @@ def append_edges(
             done = _append(graph, src, graph.addresses[by_account, TABLE], PAIRS, dst, place, 1.0)
         elif which == 5 and forth[index]:
             done = _append(graph, dst, graph.addresses[by_node, TABLE], PAIRS, src, place, 1.0)
+            users[dst] += done
         elif which == 6 and back[index]:
             done = _append(graph, dst, graph.addresses[by_account, TABLE], PAIRS, src, place, 1.0)
         elif which == 7 and back[index]:
             done = _append(graph, src, graph.addresses[by_node, TABLE], PAIRS, dst, place, 1.0)
+            users[src] += done
         if not done:
             return step
     return -1

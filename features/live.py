@@ -47,7 +47,7 @@ _ACCOUNT: Final = 0
 FIELD_OF: Final = {
     name.removeprefix("LIVE_").lower(): getattr(visibility, name)
     for name in dir(visibility)
-    if name.startswith(("LIVE_", "CUT_"))
+    if name.startswith(("LIVE_", "CUT_", "USERS_"))
 }
 _FIRST_NODES: Final = 1 << 16
 _FIRST_POSITIONS: Final = 1 << 16
@@ -118,6 +118,7 @@ class LiveGraph:
         self._verdicts: dict[int, list[LiveVerdict]] = {}
         self._cuts = cuts_of(snapshot)
         self._arrays = self._empty(len(snapshot.attributes))
+        self._arrays["users_now"] = np.array(self._base.keep[visibility.USERS_NOW])
         self._arrays["size"][N_POSITIONS] = self.end_horizon
         self.known_bad_timed = known_bad_of(snapshot, untimed=False)
         self.known_bad = known_bad_of(snapshot, untimed=True)
@@ -131,6 +132,7 @@ class LiveGraph:
         return {
             "size": np.zeros(N_SIZES, np.int64),
             "touched": np.zeros(0, np.uint8),
+            "users_now": np.zeros(0, np.int32),
             "keys": np.zeros(2 * _FIRST_LISTS, np.int64),
             "places": np.zeros(2 * _FIRST_LISTS, np.int32),
             "at": np.zeros(_FIRST_LISTS, np.int64),
@@ -153,10 +155,12 @@ class LiveGraph:
     def _reopen(self) -> None:
         """Hand the arrays to the kernels; needed whenever one of them was replaced."""
         n_nodes = self.snapshot.n_nodes + len(self._arrays["node_kind"])
-        if len(self._arrays["touched"]) < n_nodes:
-            grown = np.zeros(n_nodes, np.uint8)
-            grown[: len(self._arrays["touched"])] = self._arrays["touched"]
-            self._arrays["touched"] = grown
+        for name in ("touched", "users_now"):
+            old = self._arrays[name]
+            if len(old) < n_nodes:
+                grown = np.zeros(n_nodes, old.dtype)
+                grown[: len(old)] = old
+                self._arrays[name] = grown
         for name, array in (self._arrays | self._cut_arrays).items():
             point_to(self.opened.graph.fields, FIELD_OF[name], array)
 

@@ -102,6 +102,7 @@ def fields_of(snapshot: Snapshot, view: GraphView) -> tuple[NDArray[np.int64], d
         visibility.LATEST_BEFORE: view.latest_before,
         visibility.EARLIEST_AFTER: view.earliest_after,
         visibility.LIVE_SIZE: np.zeros(visibility.N_SIZES, np.int64),
+        visibility.USERS_NOW: np.diff(view.pairs(2 * len(view.sides))[0]).astype(np.int32),
     }
     arrays |= {
         getattr(visibility, name.upper()): array for name, array in cut_arrays(cuts_of(snapshot)).items()

@@ -92,7 +92,9 @@ LIVE_KNOWN_MS: Final = 34
 # The highest position up to each place of `BY_AGE`, and the lowest from each place on.
 LATEST_BEFORE: Final = 35
 EARLIEST_AFTER: Final = 36
-N_FIELDS: Final = 37
+# Accounts that touch each node, all that is known counted; none where the lists say something else.
+USERS_NOW: Final = 37
+N_FIELDS: Final = 38
 
 FIELD_TYPES: Final = (
     "int32",  # NODE_ACCOUNT
@@ -132,6 +134,7 @@ FIELD_TYPES: Final = (
     "int64",  # LIVE_KNOWN_MS
     "int64",  # LATEST_BEFORE
     "int64",  # EARLIEST_AFTER
+    "int32",  # USERS_NOW
 )
 """The type of the values of each field."""
 
@@ -230,6 +233,12 @@ def visible(positions: Any, start: int, stop: int, horizon: int) -> Any:
 
 
 @compiled
+def all_visible(graph: Graph, horizon: int) -> Any:
+    """Whether everything that a graph holds is visible at a horizon."""
+    return horizon >= _int64(graph, LIVE_SIZE, N_POSITIONS)
+
+
+@compiled
 def list_key(n_tables: int, node: int, table: int, which: int) -> Any:
     """Key of a live list."""
     return (np.int64(node) * n_tables + table) * 2 + which + 1
@@ -266,6 +275,7 @@ def _span(graph: Graph, row: int, node: int, horizon: int, which: int) -> Any:
     more = np.int64(0)
     if node < 0:
         return Span(start, stop, at, more)
+    whole = all_visible(graph, horizon)
     if node < graph.n_nodes:
         pointers = int64_array(
             graph.addresses[row, PAIR_PTR if which == PAIRS else EVENT_PTR], graph.n_nodes + 1
@@ -273,7 +283,8 @@ def _span(graph: Graph, row: int, node: int, horizon: int, which: int) -> Any:
         start = pointers[node]
         end = pointers[node + 1]
         stop = end
-        if end > start:
+        # Where everything is visible, positions need not be read: in a large graph each is a cache miss.
+        if end > start and not whole:
             column = PAIR_POS if which == PAIRS else EVENT_POS
             stop = visible(int64_array(graph.addresses[row, column], end), start, end, horizon)
         if stop < end:
@@ -281,8 +292,9 @@ def _span(graph: Graph, row: int, node: int, horizon: int, which: int) -> Any:
     place = live_list(graph, row, node, which)
     if place >= 0:
         at = _int64(graph, LIVE_AT, place)
-        end = at + _int32(graph, LIVE_LENGTH, place)
-        more = visible(_int64s(graph, LIVE_POS), at, end, horizon) - at
+        more = _int32(graph, LIVE_LENGTH, place)
+        if not whole:
+            more = visible(_int64s(graph, LIVE_POS), at, at + more, horizon) - at
     return Span(start, stop, at, more)
 
 
@@ -485,7 +497,10 @@ def users_of(graph: Graph, node: int, horizon: int, extras: Extras, first: int, 
     """Distinct accounts that touch ``node`` in any way, the asked account included where it does."""
     if node < 0:
         return np.int64(1)
-    count = size_of(visible_pairs(graph, 2 * graph.n_sides, node, horizon))
+    if node < graph.fields[USERS_NOW, 1] and all_visible(graph, horizon):
+        count = _int32(graph, USERS_NOW, node)
+    else:
+        count = size_of(visible_pairs(graph, 2 * graph.n_sides, node, horizon))
     for index in range(first, last):
         if extras.node[index] == node and extras.touch[index]:
             count += 1
@@ -671,12 +686,6 @@ def younger(graph: Graph, known: int, new: int) -> Any:
     if first_seen_of(graph, after) <= first_seen_of(graph, latest):
         return after, known + 1, new
     return latest, known, new + 1
-
-
-@compiled
-def all_visible(graph: Graph, horizon: int) -> Any:
-    """Whether everything that a graph holds is visible at a horizon."""
-    return horizon >= _int64(graph, LIVE_SIZE, N_POSITIONS)
 
 
 @compiled

@@ -8,6 +8,7 @@ import numpy as np
 
 from features import graph_of, view_of
 from features.view import PAIR_NBR, PAIR_POS, PAIR_PTR
+from features.visibility import USERS_NOW
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +71,10 @@ def rewired(
     for offset, at in ((0, row), (3, row + 1)):
         for column, array in zip((PAIR_PTR, PAIR_NBR, PAIR_POS), keep[offset : offset + 3], strict=True):
             addresses[at, column] = array.ctypes.data
-    return graph._replace(addresses=addresses), keep
+    # What is dealt out anew leaves some nodes with a user less: nobody may count them beforehand.
+    fields = np.array(graph.fields)
+    fields[USERS_NOW] = 0
+    return graph._replace(addresses=addresses, fields=fields), keep
 
 
 def _deal(
