@@ -64,7 +64,7 @@ def _ask(url: str, account: str) -> dict[str, Any]:
 
     path = f"/v1/accounts/{urllib.parse.quote(account, safe='')}"
     request = urllib.request.Request(url.rstrip("/") + path, method="DELETE")
-    key = os.environ.get(KEY_VARIABLE)
+    key = os.environ.get(KEY_VARIABLE, "").strip()
     if key:
         request.add_header("authorization", f"Bearer {key}")
     try:

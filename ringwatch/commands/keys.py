@@ -44,14 +44,8 @@ def _create(
     options.screen.say(token)
     options.screen.note("The token is shown only now: keep it where you keep secrets. Callers send it as")
     options.screen.note("Authorization: Bearer TOKEN")
-    options.screen.finish(
-        Outcome(
-            "keys create",
-            options.workspace,
-            {**_shown(key), "token": token},
-            next_command=options.next_command("keys list"),
-        )
-    )
+    # Nothing else goes to stdout, so that TOKEN=$(ringwatch keys create ...) holds the token alone.
+    options.screen.finish(Outcome("keys create", options.workspace, {**_shown(key), "token": token}))
 
 
 def _list(workspace: WorkspaceOption = None, seed: SeedOption = None, as_json: JsonOption = False) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from graph_etl import JournalRow, JournalRowError, LiveEvent, Workspace
+from graph_etl import JournalRow, JournalRowError, LiveErasure, LiveEvent, Workspace
 from scoring_service.database import Database, StoreUnavailable, StoreVersion
 from scoring_service.journal import (
     Entry,
@@ -448,6 +448,8 @@ class LiveState:
         if not due:
             return
         self._applied(due)
+        # What was erased is still in the live graph here, which is read anew without it.
+        self._stale |= any(isinstance(row.content, LiveErasure) for row in due)
         if self.settings.clock == "events":
             # Rows then tell the time of their traffic, which is not that of this machine.
             return

@@ -132,7 +132,11 @@ def test_an_account_of_the_snapshot_is_told_with_the_snapshot_and_the_next_comma
     assert said["next"].startswith("ringwatch refresh")
 
 
-def test_forgetting_beside_a_running_service_names_the_way(call: Call, workspace: Path) -> None:
+def test_forgetting_beside_a_running_service_names_the_way(
+    call: Call, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A key as a file or a shell gives it, with the end of its line, is sent without it.
+    monkeypatch.setenv("RINGWATCH_API_KEY", "rw_0123\n")
     with Journal.open(workspace / "state.db"):
         said = call("forget", LEAVES, "-w", workspace)
     assert said.code == 2

@@ -317,6 +317,16 @@ def test_follower_sees_what_the_writer_keeps_and_keeps_nothing(pair: tuple[Clien
     assert result["accepted"] is False
 
 
+def test_follower_forgets_what_the_writer_forgets(pair: tuple[Client, Client]) -> None:
+    writer, follower = pair
+    kept = writer.risk(sign_up_event("leaves", device="dev-of-two")).json()
+    wait_until(follower, lambda: live_of(follower).last_seq >= kept["event_seq"])
+    assert follower.get("/v1/accounts/leaves").status_code == 200
+    assert writer.request("DELETE", "/v1/accounts/leaves").status_code == 200
+    wait_until(follower, lambda: live_of(follower).generation.number == 2)
+    assert follower.get("/v1/accounts/leaves").status_code == 404
+
+
 def test_settings_of_the_live_graph_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGWATCH_COMMIT", "process")
     monkeypatch.setenv("RINGWATCH_MAX_LIVE_EVENTS", "12")

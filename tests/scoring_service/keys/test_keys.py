@@ -163,7 +163,8 @@ def test_the_command_shows_a_token_alone_on_stdout(tmp_path: Path, capfd: pytest
     place = ["--workspace", str(tmp_path)]
     assert run(["keys", "create", "shop", "--scope", "admin", *place]) == 0
     out = capfd.readouterr()
-    assert out.out.splitlines()[0].startswith("rw_")
+    (token,) = out.out.splitlines()
+    assert token.startswith("rw_")
     assert "only now" in out.err
     assert run(["keys", "list", *place]) == 0
     assert "rw_" not in capfd.readouterr().out
