@@ -70,7 +70,7 @@ def test_what_came_since_the_snapshot_is_shown_and_told(
 
     def signup(number: int) -> LiveEvent:
         mail = ("email", f"mail-{number}")
-        return LiveEvent("account", f"new{number}", at_ms + number, identifiers=(("device", "unseen"), mail))
+        return LiveEvent("signup", f"new{number}", at_ms + number, identifiers=(("device", "unseen"), mail))
 
     live.apply_all(JournalRow(seq, at_ms + seq, signup(seq)) for seq in (1, 2))
     scorer = Scorer(live, timed_bundle)

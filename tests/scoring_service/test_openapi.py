@@ -32,7 +32,7 @@ def test_paths_are_those_of_the_product(described: dict[str, Any]) -> None:
         "/v1/labels/{account_id}": ["delete"],
         "/v1/not-linked": ["delete", "post"],
         "/v1/live": ["get"],
-        "/v1/accounts/{account_id}": ["get"],
+        "/v1/accounts/{account_id}": ["delete", "get"],
         "/v1/accounts/{account_id}/reasons": ["get"],
         "/v1/rings": ["get"],
         "/v1/rings/{ring_id}": ["get"],
