@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import structlog
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 import gnn
@@ -397,6 +398,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="draws the game; that of the example if left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
+    # That the models are missing is told where it disturbs no table.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     os.environ.setdefault(HASH_KEY_VARIABLE, DEMO_HASH_KEY)
     game = game_of(options.accounts, options.cut_day, options.end_day, options.seed)
     with tempfile.TemporaryDirectory() as scratch:
