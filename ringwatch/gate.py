@@ -162,19 +162,46 @@ def _quality(old: Candidate, new: Candidate, before: pl.DataFrame, limits: Limit
         now = float(average_precision_score(label[judged], held_out[judged]))
         what = f"average precision on {len(judged):,} verdicts since the snapshot in use, {bad:,} bad"
     else:
-        one, other = _held_out(old.bundle), _held_out(new.bundle)
-        if one is None or other is None:
-            about = "too few verdicts to judge either bundle"
-            return Check("quality", True, one, other, None, about)
-        was, now = one, other
-        what = f"average precision on held-out accounts ({len(judged):,} recent verdicts are too few)"
+        both = held_out_quality(label, _held_out_before(old.bundle, new.bundle), held_out)
+        if both is None:
+            return Check("quality", True, None, None, None, "too few verdicts to judge either bundle")
+        n_both, was, now = both
+        what = (
+            f"average precision on {n_both:,} accounts that both held out "
+            f"({len(judged):,} recent verdicts are too few)"
+        )
     least = was - limits.quality_loss
     return Check("quality", now >= least, was, now, least, f"{what}: {was:.3f} in use, {now:.3f} new")
 
 
-def _held_out(bundle: gnn.Bundle) -> float | None:
-    figures = bundle.manifest["metrics"].get(bundle.moments[-1])
-    return None if not figures else float(figures["average_precision"]["value"])
+def _held_out_before(old: gnn.Bundle, new: gnn.Bundle) -> NDArray[np.float64]:
+    """Scores that the old bundle gave, while they were held out, to the accounts of the new one."""
+    earlier = old.scores.select("account_id", "oof_score")
+    joined = new.scores.select("account_id").join(earlier, on="account_id", how="left", maintain_order="left")
+    return joined["oof_score"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def held_out_quality(
+    label: NDArray[np.int8], old: NDArray[np.float64], new: NDArray[np.float64]
+) -> tuple[int, float, float] | None:
+    """Average precision of two bundles on the accounts that both held out.
+
+    Each bundle's own figures are of other accounts, with another share of bad ones, and do not compare.
+
+    Args:
+        label: ``int8[n]``, 1 bad, 0 good, -1 unknown.
+        old: ``float64[n]`` held-out scores of one; NaN where it has none.
+        new: ``float64[n]`` the same of the other.
+
+    Returns:
+        How many accounts, and the two figures; None if a class has too few.
+    """
+    judged = np.flatnonzero((label >= 0) & ~np.isnan(old) & ~np.isnan(new))
+    bad = int((label[judged] == 1).sum())
+    if min(bad, len(judged) - bad) < _LEAST_OF_A_CLASS:
+        return None
+    was, now = (float(average_precision_score(label[judged], one[judged])) for one in (old, new))
+    return len(judged), was, now
 
 
 def stability_index(old: NDArray[np.float64], new: NDArray[np.float64], *, calibrated: bool = True) -> float:

@@ -1,9 +1,9 @@
-"""The gate: its measure of drift by hand."""
+"""The gate: its measures of drift and of quality by hand."""
 
 import numpy as np
 import pytest
 
-from ringwatch.gate import stability_index
+from ringwatch.gate import held_out_quality, stability_index
 
 
 def moved(*shares: tuple[float, float]) -> float:
@@ -25,3 +25,19 @@ def moved(*shares: tuple[float, float]) -> float:
 def test_stability_index_by_hand(new: list[float], calibrated: bool, expected: float) -> None:
     old = np.array([0.0] * 90 + [0.7] * 10)
     assert stability_index(old, np.array(new), calibrated=calibrated) == pytest.approx(expected, abs=1e-9)
+
+
+def test_bundles_are_compared_on_accounts_that_both_held_out() -> None:
+    label = np.array([1] * 10 + [0] * 10 + [-1], np.int8)
+    # The new one ranks five good accounts above all bad ones.
+    old = np.array([0.9] * 10 + [0.1] * 10 + [0.5])
+    new = np.array([0.9] * 10 + [0.95] * 5 + [0.1] * 5 + [0.5])
+    found = held_out_quality(label, old, new)
+    assert found is not None
+    assert found == (20, 1.0, 10 / 15)
+    # Good accounts that only one of them held out make its task easier or harder, and count for neither.
+    more = np.append(label, np.zeros(100, np.int8))
+    for one, other in ((0.0, np.nan), (np.nan, 0.99)):
+        grown = held_out_quality(more, np.append(old, [one] * 100), np.append(new, [other] * 100))
+        assert grown == found
+    assert held_out_quality(label[1:], old[1:], new[1:]) is None
