@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from graph_etl import Workspace
+from graph_etl import RingwatchError, Snapshot, Workspace
 from scoring_service.journal import Journal
 from scoring_service.loading import Loaded, load, prefault, replay
 from scoring_service.policy import Policy
@@ -11,6 +11,32 @@ from scoring_service.warmup import warm_up
 
 # What is left to apply in the loop at the switch takes no longer than a request.
 _FEW_ROWS = 16
+
+
+class JournalTooShort(RingwatchError):
+    """The journal lacks rows that the snapshot holds: what it accepted next would count for nothing."""
+
+    def __init__(self, last_seq: int, snapshot: Snapshot) -> None:
+        """Name both ends."""
+        super().__init__(
+            f"the journal ends at row {last_seq:,}, snapshot {snapshot.id} holds rows up to "
+            f"{snapshot.last_seq:,}; restore the journal from its backup, or run `ringwatch build SPEC` "
+            "without --append"
+        )
+
+
+def check_length(journal: Journal | None, snapshot: Snapshot) -> None:
+    """Refuse a journal that is older than the snapshot, or another one.
+
+    Args:
+        journal: The journal; None while there is none.
+        snapshot: The snapshot.
+
+    Raises:
+        JournalTooShort: If it is.
+    """
+    if journal is not None and journal.last_seq() < snapshot.last_seq:
+        raise JournalTooShort(journal.last_seq(), snapshot)
 
 
 def prepare(loaded: Loaded, journal: Journal | None, risk: RiskService, *, whole: bool = False) -> int:
@@ -58,6 +84,7 @@ def load_generation(
         Exception: Whatever is wrong with a part that is named.
     """
     loaded = load(workspace, policy, max_live_events=room(), whole=True, current=current)
+    check_length(journal, loaded.snapshot)
     prepare(loaded, journal, risk, whole=True)
     while journal is not None and replay(loaded, journal) > _FEW_ROWS:
         pass

@@ -26,7 +26,7 @@ from scoring_service.journal import (
     Receipt,
 )
 from scoring_service.keys import KeyRing
-from scoring_service.live.loading import load_generation, prepare
+from scoring_service.live.loading import check_length, load_generation, prepare
 from scoring_service.loading import Loaded, Problem, load, one_line
 from scoring_service.logs import places
 from scoring_service.policy import Policy, files_of, load_policy
@@ -104,6 +104,7 @@ class LiveState:
         self._open_journal()
         try:
             self.loaded: Loaded = load(self._workspace, policy, max_live_events=self._room())
+            check_length(self.journal, self.loaded.snapshot)
         except BaseException:
             self.release()
             raise

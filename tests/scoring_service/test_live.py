@@ -14,7 +14,9 @@ from graph_etl import Workspace
 from graph_etl.build import build
 from graph_etl.spec import load_spec
 from scoring_service import ServiceSettings
+from scoring_service.journal import Journal
 from scoring_service.live.endpoints import ANSWER
+from scoring_service.live.loading import JournalTooShort
 from scoring_service.live.schemas import LiveAnswer
 from tests.scoring_service.conftest import Client
 from tests.scoring_service.small_platform import sign_up_event, write_platform
@@ -325,6 +327,22 @@ def test_follower_forgets_what_the_writer_forgets(pair: tuple[Client, Client]) -
     assert writer.request("DELETE", "/v1/accounts/leaves").status_code == 200
     wait_until(follower, lambda: live_of(follower).generation.number == 2)
     assert follower.get("/v1/accounts/leaves").status_code == 404
+
+
+def test_a_journal_that_lacks_rows_of_the_snapshot_ends_the_start(
+    copied: Workspace, serve_over: Callable[..., Client]
+) -> None:
+    """Rows that it kept next would have positions that the snapshot has given away, and count for nothing."""
+    writer = serve_over(copied)
+    assert writer.risk(sign_up_event("seen")).json()["accepted"]
+    writer.close()
+    with Journal.open(copied.path / "state.db", read_only=True) as journal:
+        last_seq = journal.last_seq()
+        build(copied.open_snapshot().spec, copied, append=True, journal=journal, data_dir=copied.path.parent)
+    for path in copied.path.glob("state.db*"):
+        path.unlink()
+    with pytest.raises(JournalTooShort, match=f"row 0, snapshot .* rows up to {last_seq}; restore"):
+        serve_over(copied)
 
 
 def test_settings_of_the_live_graph_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
