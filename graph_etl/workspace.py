@@ -351,3 +351,16 @@ class Workspace:
         """
         with self._locked("build", wait=False):
             yield
+
+    @contextmanager
+    def refreshing(self) -> Iterator[None]:
+        """Hold the workspace for one refresh, as `building` does for one build.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            WorkspaceError: If another refresh is running there.
+        """
+        with self._locked("refresh", wait=False):
+            yield

@@ -31,6 +31,7 @@ _LEAST_OF_A_CLASS: Final = 10
 # all as good as nothing trade places.
 _BANDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9)
 _DECILES: Final = 10
+_DRAWS: Final = 400
 _SMALL_SHARE: Final = 1e-4
 _YOUNG_MS: Final = 7 * 86_400_000
 _LEAST_IN_A_SLICE: Final = 50
@@ -42,7 +43,8 @@ class Limits:
     """How far the new may fall behind the old.
 
     Attributes:
-        quality_loss: Average precision that may be lost on recent verdicts.
+        quality_loss: Average precision that may be lost on recent verdicts; a loss holds the new one back
+            where it is greater beyond chance.
         drift: Greatest population stability index between old and new scores; above 0.25 the distribution is
             commonly called another one.
         shrinkage: Share of accounts or events that may be gone, those that were erased not counted.
@@ -160,18 +162,52 @@ def _quality(old: Candidate, new: Candidate, before: pl.DataFrame, limits: Limit
     if min(bad, len(judged) - bad) >= _LEAST_OF_A_CLASS:
         was = float(average_precision_score(label[judged], before["score"].to_numpy()[judged]))
         now = float(average_precision_score(label[judged], held_out[judged]))
+        compared = label[judged], before["score"].to_numpy()[judged], held_out[judged]
         what = f"average precision on {len(judged):,} verdicts since the snapshot in use, {bad:,} bad"
     else:
-        both = held_out_quality(label, _held_out_before(old.bundle, new.bundle), held_out)
+        earlier = _held_out_before(old.bundle, new.bundle)
+        both = held_out_quality(label, earlier, held_out)
         if both is None:
             return Check("quality", True, None, None, None, "too few verdicts to judge either bundle")
         n_both, was, now = both
+        rows = np.flatnonzero((label >= 0) & ~np.isnan(earlier) & ~np.isnan(held_out))
+        compared = label[rows], earlier[rows], held_out[rows]
         what = (
             f"average precision on {n_both:,} accounts that both held out "
             f"({len(judged):,} recent verdicts are too few)"
         )
     least = was - limits.quality_loss
-    return Check("quality", now >= least, was, now, least, f"{what}: {was:.3f} in use, {now:.3f} new")
+    likely = likely_change(*compared)
+    about = f"{what}: {was:.3f} in use, {now:.3f} new, change {likely[0]:+.3f} to {likely[1]:+.3f}"
+    # A few bad accounts more or less in front move the figure by more than the limit: only a loss that is
+    # beyond chance holds the new one back.
+    return Check("quality", now >= least or likely[1] >= -limits.quality_loss, was, now, least, about)
+
+
+def likely_change(
+    label: NDArray[np.int8], old: NDArray[np.float64], new: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Between what the change of average precision lies with 95 % confidence.
+
+    Paired bootstrap over accounts (Efron and Tibshirani, 1993): both bundles are judged on the same draws.
+
+    Args:
+        label: ``int8[n]``, 1 bad, 0 good.
+        old: ``float64[n]`` scores of the bundle in use.
+        new: ``float64[n]`` scores of the new one.
+
+    Returns:
+        Lower and upper end.
+    """
+    draw = np.random.default_rng(0)
+    changes = []
+    for _ in range(_DRAWS):
+        rows = draw.integers(0, len(label), len(label))
+        if 0 < label[rows].sum() < len(rows):
+            figures = [average_precision_score(label[rows], scores[rows]) for scores in (new, old)]
+            changes.append(float(figures[0] - figures[1]))
+    low, high = np.quantile(changes, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _held_out_before(old: gnn.Bundle, new: gnn.Bundle) -> NDArray[np.float64]:

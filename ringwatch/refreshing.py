@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gnn
 import rings
 from graph_etl.build import build
-from graph_etl.workspace import write_atomically
+from graph_etl.workspace import WorkspaceError, write_atomically
 from ringwatch.gate import Candidate, Check, Limits, judge
 from ringwatch.scores import current_scores
 
@@ -117,6 +117,36 @@ def refresh(
     Raises:
         RingwatchError: If a step cannot be done.
     """
+    with workspace.refreshing():
+        return _refresh(
+            workspace,
+            spec,
+            journal,
+            policy,
+            append=append,
+            data_dir=data_dir,
+            limits=limits,
+            force=force,
+            seed=seed,
+            n_erased=n_erased,
+            progress=progress,
+        )
+
+
+def _refresh(
+    workspace: Workspace,
+    spec: Spec,
+    journal: JournalReader,
+    policy: Policy,
+    *,
+    append: bool,
+    data_dir: Path | None,
+    limits: Limits | None,
+    force: bool,
+    seed: int,
+    n_erased: int,
+    progress: Progress | None,
+) -> Refreshed:
     tell = progress or (lambda step, done, total: None)
     uses = workspace.current()
     last_seq = journal.last_seq()
@@ -187,6 +217,12 @@ def refresh(
     holds = force or all(check.passed for check in checks)
     if holds:
         tell("putting to use", 0, 1)
+        if workspace.current() != uses:
+            message = (
+                f"{workspace.path}: something else was put to use meanwhile; run `ringwatch refresh` again, "
+                "which compares with that"
+            )
+            raise WorkspaceError(message)
         workspace.publish({"snapshot": snapshot_id, "bundle": version, "rings": run_id})
     state.end()
     return Refreshed(snapshot_id, version, run_id, checks, holds, int(snapshot.manifest["last_seq"]), seconds)

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 import gnn
 from features import LiveGraph, last_time_ms, view_of
-from graph_etl import NO_TIME, JournalReader, JournalRow, LiveEvent, LiveSwitch, Snapshot, Workspace
+from graph_etl import (
+    NO_TIME,
+    JournalReader,
+    JournalRow,
+    LiveErasure,
+    LiveEvent,
+    LiveSwitch,
+    Snapshot,
+    Workspace,
+)
 from graph_etl.identifiers import Hasher
 from graph_etl.spec import Spec
 from rings import RingsRun
@@ -90,7 +99,7 @@ class Loaded:
         problems: What is missing or broken, by part: `bundle`, `rings`.
         start_ms: Time of the first event that the graph knows; None where nothing is timed.
         end_ms: Time of the last one; `NO_TIME` where nothing is timed.
-        last_switch: The last row of the journal that said what answers are made from.
+        last_switch: The last row of the journal that said what answers are made from; None after an erasure.
     """
 
     current: dict[str, str | None]
@@ -164,6 +173,9 @@ class Loaded:
                 self.end_ms = content.time_ms
         elif isinstance(content, LiveSwitch):
             self.last_switch = content
+        elif isinstance(content, LiveErasure):
+            # To be said anew once answers come from a graph that does not hold it.
+            self.last_switch = None
 
     def last_score(self, account: int) -> tuple[float | None, float | None]:
         """Return the bundle's own score and percentile of an account, None where it has none."""

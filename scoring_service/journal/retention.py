@@ -16,7 +16,10 @@ What = Literal["features", "answers", "rows"]
 
 _STEP: Final = 1_000
 _PAUSE_S: Final = 0.001
-_EXPIRED: Final = LiveErasure("expired")
+EXPIRED: Final = "expired"
+"""What stands in the place of an account in rows that grew too old."""
+
+_EXPIRED: Final = LiveErasure(EXPIRED)
 _ANSWER: Final = {name: None for name in EMPTY if name not in {"event_type", "account", "time_ms"}}
 
 

@@ -328,6 +328,9 @@ class LiveState:
         switch = self.loaded.as_switch
         if self.is_follower or self._commits is None or self.loaded.last_switch == switch:
             return
+        if self._stale:
+            # After an erasure it says that answers come from a graph without what was erased.
+            return
         try:
             await self.keep(Entry(switch))
         except NotAccepted as refusal:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 import gnn
 from features import LiveGraph
-from graph_etl import JournalReader, JournalRow, LiveErasure, LiveEvent, Snapshot, Workspace
+from graph_etl import JournalReader, JournalRow, LiveErasure, LiveEvent, LiveSwitch, Snapshot, Workspace
 from graph_etl.errors import RingwatchError
 from scoring_service.journal import Answered, Journal
+from scoring_service.journal.retention import EXPIRED
 
 _ROWS_AT_ONCE = 1000
 # A replay holds whatever the journal holds.
@@ -92,6 +93,53 @@ class Trial:
     seq: NDArray[np.int64]
     recorded: NDArray[np.float64]
     tried: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """What the journal does not hold any more, and which answers had seen it.
+
+    Attributes:
+        altered: ``int64[n]``, rows that lost something: tombstones, and rows that named an erased account.
+        expired: ``int64[m]``, those of them that retention emptied.
+        settled_seq: From this row on answers come from a graph that was read without what was erased.
+    """
+
+    altered: NDArray[np.int64]
+    expired: NDArray[np.int64]
+    settled_seq: int
+
+    @classmethod
+    def of(cls, journal: Journal) -> "_Lost":
+        """Read it from a journal."""
+        altered = set(journal.altered())
+        expired: list[int] = []
+        settled_seq = 0
+        for row in journal.rows() if altered else ():
+            if isinstance(row.content, LiveErasure):
+                if row.seq not in altered:
+                    # The order to erase: the service says by a switch that it has read its graph anew.
+                    settled_seq = _NO_BOUND
+                elif row.content.account == EXPIRED:
+                    expired.append(row.seq)
+            elif isinstance(row.content, LiveSwitch) and settled_seq == _NO_BOUND:
+                settled_seq = row.seq
+        return cls(np.array(sorted(altered), np.int64), np.array(expired, np.int64), settled_seq)
+
+    def was_seen_by(self, seq: int, after_seq: int, horizon: int) -> bool:
+        """Whether an answer saw what is lost now.
+
+        Args:
+            seq: Its row.
+            after_seq: The last row that its snapshot held.
+            horizon: The last row that it saw.
+
+        Returns:
+            True if it did: then it may come out otherwise.
+        """
+        rows = self.altered if seq < self.settled_seq else self.expired
+        first, stop = np.searchsorted(rows, [after_seq + 1, horizon + 1])
+        return bool(first < stop)
 
 
 class _Past:
@@ -189,8 +237,7 @@ def replay(
     found = Replay()
     past = _Past(workspace, journal)
     last = min(journal.last_seq(), until_seq) if until_seq is not None else journal.last_seq()
-    # Rows that lost something: tombstones, and rows in which an erased account was a counterpart.
-    first_erased = next(journal.altered(), None)
+    lost = _Lost.of(journal)
     for row, answered in journal.records(after_seq, last):
         found.rows += 1
         if progress is not None and found.rows % _ROWS_AT_ONCE == 0:
@@ -204,7 +251,7 @@ def replay(
         elif answered.bundle is None or answered.score is None or answered.margin is None:
             found.not_scored += 1
         else:
-            _compare(found, past, row.content, row, answered, first_erased, most_shown)
+            _compare(found, past, row.content, row, answered, lost, most_shown)
     return found
 
 
@@ -214,7 +261,7 @@ def _compare(
     event: LiveEvent,
     row: JournalRow,
     answered: Answered,
-    first_erased: int | None,
+    lost: _Lost,
     most_shown: int,
 ) -> None:
     assert answered.bundle is not None
@@ -230,7 +277,7 @@ def _compare(
     if difference is None:
         found.equal += 1
         return
-    after_erasure = first_erased is not None and first_erased <= answered.horizon
+    after_erasure = lost.was_seen_by(row.seq, _live(scorer).snapshot.last_seq, answered.horizon)
     if after_erasure:
         found.different_after_erasure += 1
     else:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ringwatch.gate import held_out_quality, stability_index
+from ringwatch.gate import held_out_quality, likely_change, stability_index
 
 
 def moved(*shares: tuple[float, float]) -> float:
@@ -41,3 +41,26 @@ def test_bundles_are_compared_on_accounts_that_both_held_out() -> None:
         grown = held_out_quality(more, np.append(old, [one] * 100), np.append(new, [other] * 100))
         assert grown == found
     assert held_out_quality(label[1:], old[1:], new[1:]) is None
+
+
+def drawn(n: int, skill: float) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and scores that tell bad accounts from good ones with some skill."""
+    chance = np.random.default_rng(5)
+    label = (np.arange(n) % 10 == 0).astype(np.int8)
+    return label, skill * label + chance.normal(size=n)
+
+
+@pytest.mark.parametrize(
+    ("n", "old", "new", "is_loss"),
+    [
+        pytest.param(300, 2.0, 1.9, False, id="few-accounts-and-little-lost"),
+        pytest.param(300, 3.0, 0.0, True, id="few-accounts-and-all-lost"),
+        pytest.param(20_000, 2.0, 1.7, True, id="many-accounts-and-some-lost"),
+        pytest.param(20_000, 2.0, 2.0, False, id="the-same"),
+    ],
+)
+def test_a_change_is_a_loss_only_beyond_chance(n: int, old: float, new: float, is_loss: bool) -> None:
+    label, before = drawn(n, old)
+    low, high = likely_change(label, before, drawn(n, new)[1])
+    assert low <= high
+    assert (high < -0.02) == is_loss

@@ -1,11 +1,12 @@
 """Erasure over HTTP: what the journal and the live graph held of an account is gone, and stays gone."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from graph_etl import Workspace, build
+from graph_etl import LiveSwitch, Workspace, build
 from scoring_service.journal import Journal
 from scoring_service.replay import replay
 from tests.scoring_service.small_platform import sign_up_event
@@ -59,12 +60,22 @@ def test_a_forgotten_account_is_gone_from_journal_and_live_graph(
     assert FORGOTTEN.encode() not in bytes_below(copied.path)
 
     # What is answered from now on is replayed exactly; what was erased is named.
-    assert client.risk(sign_up_event("comes-later", device="dev-of-two")).json()["accepted"]
+    later = client.risk(sign_up_event("comes-later", device="dev-of-two")).json()
     client.close()
     with Journal.open(copied.path / "state.db", read_only=True) as journal:
         replayed = replay(copied, journal)
+        seqs = [row.seq for row in journal.rows() if isinstance(row.content, LiveSwitch)]
     assert replayed.different == 0
     assert len(replayed.erased) >= 1
+    # A switch says from where on answers come from a graph without the account: no excuse after it.
+    assert receipt["erasure_seq"] < seqs[-1] < later["event_seq"]
+    with sqlite3.connect(copied.path / "state.db") as store:
+        store.execute("UPDATE journal SET score = 0.123 WHERE seq = ?", (later["event_seq"],))
+    with Journal.open(copied.path / "state.db", read_only=True) as journal:
+        found = replay(copied, journal)
+    inexcusable = [(one.seq, one.what) for one in found.differences if not one.after_erasure]
+    assert inexcusable == [(later["event_seq"], "score")]
+    assert not found.is_exact
 
 
 def test_a_build_leaves_a_forgotten_account_out(copied: Workspace, serve_over: Serve) -> None:
