@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from scoring_service.database import state_place
 from scoring_service.errors import BindRefused
 from scoring_service.journal.retention import RetentionRule, What
 
@@ -87,7 +88,7 @@ class ServiceSettings(BaseSettings):
     @property
     def journal_place(self) -> str | Path:
         """URL or file of the database with journal and keys."""
-        return self.workspace / "state.db" if self.database_url is None else self.database_url
+        return state_place(self.workspace, self.database_url)
 
     @property
     def retention(self) -> list[RetentionRule]:

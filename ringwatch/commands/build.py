@@ -70,7 +70,7 @@ def make_snapshot(
     from graph_etl.spec import load_spec
 
     screen = options.screen
-    with open_journal(options.workspace, wanted=not no_journal) as journal, screen.progress() as progress:
+    with journal_if_any(options.workspace, wanted=not no_journal) as journal, screen.progress() as progress:
         report = build(
             load_spec(spec),
             Workspace(options.workspace),
@@ -100,7 +100,7 @@ def make_snapshot(
 
 
 @contextmanager
-def open_journal(workspace: Path, *, wanted: bool = True) -> "Iterator[JournalReader | None]":
+def journal_if_any(workspace: Path, *, wanted: bool = True) -> "Iterator[JournalReader | None]":
     """Open what the service accepted, for reading; a running service goes on writing.
 
     Args:
@@ -117,12 +117,11 @@ def open_journal(workspace: Path, *, wanted: bool = True) -> "Iterator[JournalRe
     if not wanted or (url is None and not (workspace / "state.db").exists()):
         yield None
         return
-    from scoring_service.database import state_place
-    from scoring_service.journal import Journal, JournalMissing
+    from ringwatch.journals import open_journal
+    from scoring_service.journal import JournalMissing
 
-    place = state_place(workspace, None if url is None else url.get_secret_value())
     try:
-        journal = Journal.open(place, read_only=True)
+        journal = open_journal(workspace)
     except JournalMissing:
         yield None
         return

@@ -85,6 +85,7 @@ def _erase(place: "Workspace", account: str) -> dict[str, Any]:
     from graph_etl.errors import RingwatchError
     from graph_etl.identifiers import account_key
     from ringwatch.journals import open_journal
+    from scoring_service.erasure.schemas import ErasureReceipt
     from scoring_service.journal import JournalInUse
 
     spec = place.open_snapshot().spec
@@ -103,13 +104,4 @@ def _erase(place: "Workspace", account: str) -> dict[str, Any]:
         )
         raise RingwatchError(message) from None
     forgotten = forget(place, spec, [account], hasher, until_ms)
-    return {
-        "receipt_id": receipt.receipt_id,
-        "rows_erased": receipt.rows_erased,
-        "rows_altered": receipt.rows_altered,
-        "answers_scrubbed": receipt.answers_scrubbed,
-        "requests_dropped": receipt.requests_dropped,
-        "erasure_seq": receipt.erasure_seq,
-        "snapshots": list(forgotten.snapshots),
-        "is_log_clean": receipt.is_log_clean,
-    }
+    return ErasureReceipt.of(receipt, forgotten).model_dump()

@@ -80,12 +80,11 @@ def _revoke(
 @contextmanager
 def _keys(options: Options) -> Iterator["KeyRepository"]:
     """Open the keys where the service looks for them."""
-    from ringwatch.settings import settings
-    from scoring_service.database import Database, state_place
+    from ringwatch.journals import state_of
+    from scoring_service.database import Database
     from scoring_service.keys import KeyRepository
 
-    url = settings().database_url
-    database = Database.open(state_place(options.workspace, None if url is None else url.get_secret_value()))
+    database = Database.open(state_of(options.workspace))
     try:
         yield KeyRepository(database)
     finally:

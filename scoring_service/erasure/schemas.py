@@ -1,8 +1,11 @@
 """Answer of `DELETE /v1/accounts/{id}`."""
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, Field
+
+from graph_etl.erasure import Forgotten
+from scoring_service.journal import Receipt
 
 
 class ErasureReceipt(BaseModel):
@@ -18,6 +21,28 @@ class ErasureReceipt(BaseModel):
         description="Snapshots on disk that still hold it; the next build or refresh makes one that does not."
     )
     is_log_clean: bool = Field(description="Whether it left the database's log too; else a restart does it.")
+
+    @classmethod
+    def of(cls, receipt: Receipt, forgotten: Forgotten) -> Self:
+        """Put what the journal did beside what the builds to come will do.
+
+        Args:
+            receipt: What the journal erased.
+            forgotten: What builds were told.
+
+        Returns:
+            Both.
+        """
+        return cls(
+            receipt_id=receipt.receipt_id,
+            rows_erased=receipt.rows_erased,
+            rows_altered=receipt.rows_altered,
+            answers_scrubbed=receipt.answers_scrubbed,
+            requests_dropped=receipt.requests_dropped,
+            erasure_seq=receipt.erasure_seq,
+            snapshots=list(forgotten.snapshots),
+            is_log_clean=receipt.is_log_clean,
+        )
 
 
 RECEIPT: Final[dict[str, Any]] = {

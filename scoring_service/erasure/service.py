@@ -30,13 +30,4 @@ async def forget_account(state: LiveState, account_id: str) -> ErasureReceipt:
     # What became known by any clock until now: events may tell times of their own.
     until_ms = max(now_ms, loaded.live.known_until_ms)
     forgotten = await asyncio.to_thread(forget, place, spec, [account_id], hasher, until_ms)
-    return ErasureReceipt(
-        receipt_id=receipt.receipt_id,
-        rows_erased=receipt.rows_erased,
-        rows_altered=receipt.rows_altered,
-        answers_scrubbed=receipt.answers_scrubbed,
-        requests_dropped=receipt.requests_dropped,
-        erasure_seq=receipt.erasure_seq,
-        snapshots=list(forgotten.snapshots),
-        is_log_clean=receipt.is_log_clean,
-    )
+    return ErasureReceipt.of(receipt, forgotten)
