@@ -424,6 +424,17 @@ class Snapshot:
     def _names(self) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
         return _load(self.path, "node_names"), _load(self.path, "node_by_name")
 
+    def names_of_nodes(self) -> NDArray[np.uint64]:
+        """The first halves of the nodes' stable names (:func:`node_hashes`), the same in every build.
+
+        Returns:
+            ``uint64[N]``.
+        """
+        sorted_names, nodes = self._names
+        names = np.empty(self.n_nodes, np.uint64)
+        names[nodes] = sorted_names
+        return names
+
     @cached_property
     def _kind_ordinals(self) -> dict[str, int]:
         return {kind.name: ordinal for ordinal, kind in enumerate(self.kinds)}

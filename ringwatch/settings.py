@@ -31,6 +31,24 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
 
 
+class Neo4jSettings(BaseSettings):
+    """Where the Neo4j of this process is.
+
+    Attributes:
+        uri: Its address (`NEO4J_URI`); None: no Neo4j is configured.
+        username: Who asks (`NEO4J_USERNAME`).
+        password: The password (`NEO4J_PASSWORD`).
+        database: The database (`NEO4J_DATABASE`); None: the user's home database.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NEO4J_", frozen=True, extra="ignore")
+
+    uri: str | None = None
+    username: str = "neo4j"
+    password: SecretStr | None = None
+    database: str | None = None
+
+
 @cache
 def settings() -> Settings:
     """Return the settings of this process; the environment is read at the first call."""

@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from graph_etl import Snapshot
 from graph_etl.identifiers import HASH_KEY_VARIABLE
+from graph_etl.neo4j_store import Target
 from tests.building import (
     PLATFORM_SPEC,
     TEST_HASH_KEY,
@@ -16,6 +17,7 @@ from tests.building import (
     platform_files,
     transfer_files,
 )
+from tests.neo4j_server import neo4j_for_tests, wipe
 
 # A first example may compile a kernel, and machines of CI are shared: time is no property of the code here.
 settings.register_profile("ringwatch", deadline=None)
@@ -53,3 +55,17 @@ def untimed_build(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def untimed_snapshot(untimed_build: Built) -> Snapshot:
     """The snapshot of ``untimed_build``."""
     return untimed_build.snapshot
+
+
+@pytest.fixture(scope="session")
+def neo4j_server() -> Iterator[Target]:
+    """A database of a real Neo4j, whatever it holds."""
+    with neo4j_for_tests() as target:
+        yield target
+
+
+@pytest.fixture
+def neo4j_database(neo4j_server: Target) -> Target:
+    """An empty database of a real Neo4j, without constraints or indexes."""
+    wipe(neo4j_server)
+    return neo4j_server

@@ -1,0 +1,15 @@
+"""`ringwatch neo4j`: the graph, its scores and rings in Neo4j, one module a command."""
+
+__all__ = ["add_to"]
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    group = typer.Typer(
+        help="The graph, its scores and rings in Neo4j, for investigators.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    app.add_typer(group, name="neo4j")
