@@ -80,8 +80,8 @@ class GraphTables:
         Returns:
             ``node`` (Int32, the node's index in the snapshot), ``key`` (String) and the properties. Accounts:
             ``first_ms``, ``last_ms`` (Int64, null: unknown), ``verdict`` (``bad``, ``good`` or null) and one
-            ``attr_…`` for each attribute. Others: ``kind``, ``accounts`` (Int64, how many touch it). All:
-            ``hub`` (Boolean), ``hub_reason`` (null: no hub).
+            ``attr_…`` for each attribute. Others: ``kind``, ``accounts`` (Int64, how many touch it), and
+            ``value`` for identifiers of public kinds. All: ``hub`` (Boolean), ``hub_reason`` (null: no hub).
         """
         snapshot = self.snapshot
         nodes = np.flatnonzero(np.asarray(snapshot.node_kind) == ordinal).astype(np.int32)
@@ -95,6 +95,8 @@ class GraphTables:
             touched = np.diff(np.asarray(snapshot.touched_by.indptr))[nodes]
             columns["kind"] = pl.repeat(snapshot.kinds[ordinal].name, len(nodes), eager=True)
             columns["accounts"] = pl.Series(touched.astype(np.int64))
+            if snapshot.kinds[ordinal].identifier and snapshot.kinds[ordinal].public:
+                columns["value"] = columns["key"]
         table = pl.DataFrame(columns)
         reasons = snapshot.hubs.select("node", pl.col("reason").alias("hub_reason"))
         return table.join(reasons, on="node", how="left", maintain_order="left").with_columns(
