@@ -71,11 +71,16 @@ class GraphTables:
             RelationshipTable(relation, types[relation.name]) for relation in self.snapshot.relations
         )
 
-    def nodes(self, ordinal: int) -> pl.DataFrame:
+    def nodes_of_kind(self, ordinal: int) -> NDArray[np.int32]:
+        """Which nodes are of a kind: ``int32[n]``, ascending."""
+        return np.flatnonzero(np.asarray(self.snapshot.node_kind) == ordinal).astype(np.int32)
+
+    def nodes(self, ordinal: int, chosen: NDArray[np.int32] | None = None) -> pl.DataFrame:
         """The nodes of one kind.
 
         Args:
             ordinal: Which kind; 0 is the accounts.
+            chosen: ``int32[n]``, some of the nodes of the kind, in any order; all of them if None.
 
         Returns:
             ``node`` (Int32, the node's index in the snapshot), ``key`` (String) and the properties. Accounts:
@@ -84,7 +89,7 @@ class GraphTables:
             ``value`` for identifiers of public kinds. All: ``hub`` (Boolean), ``hub_reason`` (null: no hub).
         """
         snapshot = self.snapshot
-        nodes = np.flatnonzero(np.asarray(snapshot.node_kind) == ordinal).astype(np.int32)
+        nodes = self.nodes_of_kind(ordinal) if chosen is None else chosen
         columns: dict[str, pl.Series] = {
             "node": pl.Series(nodes, dtype=pl.Int32),
             "key": pl.Series(snapshot.node_keys.take(nodes.astype(np.int64))).cast(pl.String),
