@@ -75,6 +75,17 @@ class GraphTables:
         """Which nodes are of a kind: ``int32[n]``, ascending."""
         return np.flatnonzero(np.asarray(self.snapshot.node_kind) == ordinal).astype(np.int32)
 
+    def keys(self, nodes: NDArray[np.int32]) -> pl.Series:
+        """Keys of some nodes.
+
+        Args:
+            nodes: ``int32[n]``, their indices.
+
+        Returns:
+            ``n`` strings.
+        """
+        return pl.Series("key", self.snapshot.node_keys.take(nodes)).cast(pl.String)
+
     def nodes(self, ordinal: int, chosen: NDArray[np.int32] | None = None) -> pl.DataFrame:
         """The nodes of one kind.
 
@@ -92,18 +103,21 @@ class GraphTables:
         nodes = self.nodes_of_kind(ordinal) if chosen is None else chosen
         columns: dict[str, pl.Series] = {
             "node": pl.Series(nodes, dtype=pl.Int32),
-            "key": pl.Series(snapshot.node_keys.take(nodes.astype(np.int64))).cast(pl.String),
+            "key": self.keys(nodes),
         }
         if ordinal == 0:
             columns |= self._account_columns(np.asarray(snapshot.node_account)[nodes])
         else:
-            touched = np.diff(np.asarray(snapshot.touched_by.indptr))[nodes]
+            touched_by = np.asarray(snapshot.touched_by.indptr)
+            touched = touched_by[nodes + 1] - touched_by[nodes]
             columns["kind"] = pl.repeat(snapshot.kinds[ordinal].name, len(nodes), eager=True)
             columns["accounts"] = pl.Series(touched.astype(np.int64))
             if snapshot.kinds[ordinal].identifier and snapshot.kinds[ordinal].public:
                 columns["value"] = columns["key"]
         table = pl.DataFrame(columns)
-        reasons = snapshot.hubs.select("node", pl.col("reason").alias("hub_reason"))
+        reasons = snapshot.hubs.select(
+            pl.col("node").cast(pl.Int32), pl.col("reason").cast(pl.String).alias("hub_reason")
+        )
         return table.join(reasons, on="node", how="left", maintain_order="left").with_columns(
             hub=pl.col("hub_reason").is_not_null()
         )
@@ -141,49 +155,88 @@ class GraphTables:
             ``start``. No pair is in two of them. Where the two ends do not differ in meaning, ``start`` is
             the one with the smaller stable name.
         """
-        csr = table.relation.into
-        indptr = np.asarray(csr.indptr)
-        names = None if table.relation.directed else self.snapshot.names_of_nodes()
+        indptr = np.asarray(table.relation.into.indptr)
         low = 0
         while low < len(indptr) - 1:
             high = int(np.searchsorted(indptr, indptr[low] + rows, side="right")) - 1
             high = min(max(high, low + 1), len(indptr) - 1)
-            found = self._pairs(table.relation, names, low, high)
+            found = self.relationships_into(table, np.arange(low, high, dtype=np.int32))
             if len(found):
                 yield found
             low = high
 
-    def _pairs(
-        self, relation: Relation, names: NDArray[np.uint64] | None, low: int, high: int
-    ) -> pl.DataFrame:
+    def relationships_into(self, table: RelationshipTable, ends: NDArray[np.int32]) -> pl.DataFrame:
+        """The relationships of one relation that lead to some nodes.
+
+        Args:
+            table: Which relation.
+            ends: ``int32[n]``, the nodes that they lead to, ascending.
+
+        Returns:
+            As :meth:`relationships` yields.
+        """
+        relation = table.relation
         csr = relation.into
-        first, stop = int(csr.indptr[low]), int(csr.indptr[high])
-        end = np.repeat(np.arange(low, high, dtype=np.int32), np.diff(csr.indptr[low : high + 1]))
-        events = pl.DataFrame(
-            {
-                "start": np.asarray(csr.nbr[first:stop]),
-                "end": end,
-                "ms": _times(np.asarray(self.snapshot.event_time_ms)[csr.pos[first:stop]]),
-                "value": np.asarray(csr.value[first:stop]).astype(np.float64),
-            }
+        rows, entries = entries_of(np.asarray(csr.indptr), ends)
+        start = np.asarray(csr.nbr)[entries]
+        if not relation.directed:
+            kept = self._kept(start, ends[rows])
+            rows, entries, start = rows[kept], entries[kept], start[kept]
+        # Stable: events of a pair stay in the order of positions, and amounts are added up in it, so that
+        # their sum has the same bits whatever else is looked at.
+        order = np.argsort(rows * self.snapshot.n_nodes + start, kind="stable")
+        rows, entries, start = rows[order], entries[order], start[order]
+        new = np.ones(len(rows), np.bool_)
+        new[1:] = (rows[1:] != rows[:-1]) | (start[1:] != start[:-1])
+        first = np.flatnonzero(new)
+        pair = np.cumsum(new) - 1
+        times = np.asarray(self.snapshot.event_time_ms)[np.asarray(csr.pos)[entries]]
+        value = np.asarray(csr.value)[entries].astype(np.float64)
+        total = np.bincount(pair, weights=value, minlength=len(first))
+        events = np.bincount(pair, minlength=len(first))
+        known = np.where(times == NO_TIME, np.iinfo(np.int64).max, times)
+        if len(first):
+            earliest = np.minimum.reduceat(known, first)
+            latest = np.maximum.reduceat(times, first)
+        else:
+            earliest = latest = np.empty(0, np.int64)
+        columns = {
+            "start": pl.Series(start[first]),
+            "end": pl.Series(ends[rows[first]]),
+            "first_ms": _times(np.where(latest == NO_TIME, NO_TIME, earliest)),
+            "last_ms": _times(latest),
+            "count": pl.Series(total if relation.value == "count" else events),
+            "amount": pl.Series(total)
+            if relation.value == "amount"
+            else pl.repeat(None, len(first), eager=True),
+        }
+        return pl.DataFrame(columns).select(
+            pl.col(name).cast(kind) for name, kind in RELATIONSHIP_SCHEMA.items()
         )
-        if names is not None:
-            # Both ends hold the event; one of them keeps it, the same one whatever their indices are.
-            kept = names[events["start"].to_numpy()] <= names[events["end"].to_numpy()]
-            events = events.filter(pl.Series(kept))
-        is_count, is_amount = relation.value == "count", relation.value == "amount"
-        # Counted in the order of positions, so that the sum of amounts has the same bits in every run.
-        return (
-            events.group_by("end", "start", maintain_order=True)
-            .agg(
-                first_ms=pl.col("ms").min(),
-                last_ms=pl.col("ms").max(),
-                count=pl.col("value").sum().cast(pl.Int64) if is_count else pl.len().cast(pl.Int64),
-                amount=pl.col("value").sum() if is_amount else pl.lit(None, pl.Float64),
-            )
-            .sort("end", "start")
-            .select(pl.col(name).cast(kind) for name, kind in RELATIONSHIP_SCHEMA.items())
-        )
+
+    def count_into(self, table: RelationshipTable, ends: NDArray[np.int32]) -> int:
+        """How many relationships of one relation lead to some nodes.
+
+        Args:
+            table: Which relation.
+            ends: ``int32[n]``, the nodes that they lead to, ascending.
+
+        Returns:
+            The length of what :meth:`relationships_into` returns, without looking at events.
+        """
+        csr = table.relation.pair_in
+        indptr = np.asarray(csr.indptr)
+        if table.relation.directed:
+            return int((indptr[ends + 1] - indptr[ends]).sum())
+        rows, entries = entries_of(indptr, ends)
+        return int(np.count_nonzero(self._kept(np.asarray(csr.nbr)[entries], ends[rows])))
+
+    def _kept(self, start: NDArray[np.int32], end: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which entries of an undirected relation count: both ends hold each, one of them keeps it."""
+        # By stable names, so that it is the same end whatever their indices are.
+        names = self.snapshot.names_of_nodes()
+        kept: NDArray[np.bool_] = names[start] <= names[end]
+        return kept
 
     def verdicts(self) -> pl.DataFrame:
         """What was said of accounts.
@@ -204,6 +257,25 @@ class GraphTables:
         return numbered.with_columns(id=_verdict_ids(numbered)).select(
             "id", "account", "label", "known_ms", "reason", "source", "abuse_type", "undoes"
         )
+
+
+def entries_of(
+    indptr: NDArray[np.int64], nodes: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the entries of some nodes stand.
+
+    Args:
+        indptr: ``int64[N + 1]``, node ``v`` owns the entries ``indptr[v]:indptr[v + 1]``.
+        nodes: ``int32[n]``.
+
+    Returns:
+        Two ``int64[E]``: which of the ``n`` owns the entry, and the entry; node by node.
+    """
+    first = indptr[nodes]
+    counts = indptr[nodes + 1] - first
+    rows = np.repeat(np.arange(len(nodes)), counts)
+    before = np.cumsum(counts) - counts
+    return rows, np.arange(len(rows)) + (first - before)[rows]
 
 
 def _verdict_ids(verdicts: pl.DataFrame) -> pl.Series:
