@@ -31,6 +31,7 @@ _INDEXES: Final = {
     "ringwatch_identifier_accounts": "(n:Identifier) ON (n.accounts)",
     "ringwatch_entity_key": "(n:Entity) ON (n.key)",
     "ringwatch_entity_hub": "(n:Entity) ON (n.hub_reason)",
+    "ringwatch_entity_accounts": "(n:Entity) ON (n.accounts)",
     "ringwatch_ring_rank": "(n:Ring) ON (n.rank)",
     "ringwatch_verdict_known_at": "(n:Verdict) ON (n.known_at)",
 }
