@@ -28,6 +28,7 @@ from graph_etl.quarantine import Notes, gathered
 from graph_etl.report import SourceCount
 from graph_etl.snapshot_writer import RelationEdges, SnapshotTables
 from graph_etl.spec import JOURNAL
+from graph_etl.staged_events import content_identities
 from graph_etl.targets import find_targets
 
 if TYPE_CHECKING:
@@ -209,7 +210,28 @@ def _event_rows(
             columns.setdefault(name, []).append(array)
         tables.append(EventTable(part, part_at, mapping, ordinal, start, n_rows))
         start += n_rows
-    return _joined(columns), tables, types
+    joined = _joined(columns)
+    _count_over_pages(plan, tables, joined)
+    return joined, tables, types
+
+
+def _count_over_pages(plan: Plan, tables: Sequence[EventTable], events: EventRows) -> None:
+    """Make the pages of one answer one file: rows that say the same in two of them are two events."""
+    answers: dict[int, list[EventTable]] = {}
+    for table in tables:
+        source = plan.spec.sources.get(table.part.source)
+        if source is not None and source.cypher is not None:
+            answers.setdefault(table.mapping_at, []).append(table)
+    for pages in answers.values():
+        if len(pages) == 1:
+            continue
+        mapping = pages[0].mapping
+        places = [np.arange(page.start, page.start + page.n_rows) for page in pages]
+        staged = np.concatenate([content_identities(mapping, events.content[place]) for place in places])
+        rows = np.concatenate(places)
+        # Rows with an event id of their own are named by it.
+        unnamed = (events.identity[rows] == staged).all(axis=1)
+        events.identity[rows[unnamed]] = content_identities(mapping, events.content[rows])[unnamed]
 
 
 def _joined(columns: dict[str, list[NDArray[Any]]]) -> EventRows:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from graph_etl.erasure import Erased
     from graph_etl.journal import JournalReader
+    from graph_etl.neo4j_store.pages import Answer
     from graph_etl.plan import Plan
     from graph_etl.readers import SourceFile
     from graph_etl.snapshot import Snapshot
@@ -99,9 +100,20 @@ def build(
         if journal is not None:
             gathered.add_journal(stage_journal(plan, journal, workspace.staging, hasher, erased, tell))
         files = _files(plan, data_dir, missing_ok=previous is not None, none_ok=gathered.last_seq > 0)
+        # All queries are checked before anything is read.
+        answers = [(source, _opened(spec, source)) for source in plan.sources if _asked(spec, source)]
         for done, (source, file) in enumerate(files):
             tell(f"reading {file.name}", done, len(files))
             gathered.add(*stage(plan, file, source, workspace.staging, hasher, key_fingerprint))
+        for done, (source, answer) in enumerate(answers):
+            tell(f"reading {source} from {answer.target.shown}", done, len(answers))
+            gathered.add_answer(
+                source,
+                (
+                    stage(plan, page, source, workspace.staging, hasher, key_fingerprint)
+                    for page in answer.pages(hasher)
+                ),
+            )
         erased = erased.joined(erasures(gathered.parts))
         parts, replaced = _without_erased(plan, gathered.whole(), erased)
         tell("building the graph", 0, 2)
@@ -211,8 +223,7 @@ class _Gathered:
     def add_journal(self, staged: Iterable[tuple[Part, bool]]) -> None:
         """Put a journal in the place of what the earlier snapshot had of it."""
         earlier = self.last_seq
-        self._parts = {origin: part for origin, part in self._parts.items() if origin[0] != JOURNAL}
-        self._lost = {origin: folder for origin, folder in self._lost.items() if origin[0] != JOURNAL}
+        self._forget(JOURNAL)
         for part, fresh in staged:
             self._parts[part.source, part.file, part.fingerprint] = part
             self.journal_read += fresh
@@ -223,6 +234,19 @@ class _Gathered:
                 " restore the journal from its backup, or build without --append"
             )
             raise AppendError(message)
+
+    def add_answer(self, source: str, staged: Iterable[tuple[Part, bool]]) -> None:
+        """Put the pages of an answer in the place of what the earlier snapshot had of its source."""
+        self.files_reused -= self._forget(source)
+        for part, fresh in staged:
+            self.add(part, fresh)
+
+    def _forget(self, source: str) -> int:
+        """Drop the parts of a source; the number of those that were there."""
+        before = len(self._parts)
+        self._parts = {origin: part for origin, part in self._parts.items() if origin[0] != source}
+        self._lost = {origin: folder for origin, folder in self._lost.items() if origin[0] != source}
+        return before - len(self._parts)
 
     def whole(self) -> list[Part]:
         """The parts, if none that the earlier snapshot was made of is lost."""
@@ -241,6 +265,8 @@ def _files(
     found = []
     lacking: DataError | None = None
     for source in plan.sources:
+        if _asked(plan.spec, source):
+            continue
         try:
             files = scan(plan.spec, source, data_dir)
         except DataError as error:
@@ -253,6 +279,18 @@ def _files(
     if lacking is not None and not (missing_ok and found) and not (none_ok and not found):
         raise lacking
     return found
+
+
+def _asked(spec: Spec, source: str) -> bool:
+    """Whether the rows of a source are the answer of a database, not files."""
+    return spec.sources[source].cypher is not None
+
+
+def _opened(spec: Spec, source: str) -> Answer:
+    # Most builds need no driver, and those without one must not.
+    from graph_etl.neo4j_store.pages import open_answer
+
+    return open_answer(spec, source)
 
 
 def _without_erased(plan: Plan, parts: list[Part], erased: Erased) -> tuple[list[Part], set[str]]:

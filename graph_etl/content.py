@@ -20,16 +20,20 @@ if TYPE_CHECKING:
     from graph_etl.snapshot_writer import SnapshotTables
 
 
-class _Content:
+class Content:
+    """A hash of named arrays, texts and words, the same on every machine and in every version."""
+
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def add(self, name: str, array: NDArray[Any]) -> None:
+        """Add an array, with its type and shape."""
         contiguous = np.ascontiguousarray(array)
         self._hash.update(f"{name}:{contiguous.dtype.str}:{contiguous.shape};".encode())
         self._hash.update(contiguous.data if contiguous.size else b"")
 
     def add_text(self, name: str, texts: pl.Series) -> None:
+        """Add a column of text; null is not the same as empty."""
         lengths = texts.str.len_bytes().cast(pl.Int64).fill_null(-1).to_numpy()
         self.add(name, lengths)
         joined: pa.Array = texts.drop_nulls().to_arrow().cast(pa.large_string())
@@ -39,9 +43,11 @@ class _Content:
             self._hash.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
 
     def add_words(self, name: str, words: Any) -> None:
+        """Add plain values, as JSON writes them."""
         self._hash.update(f"{name}={json.dumps(words, sort_keys=True)};".encode())
 
     def hexdigest(self) -> str:
+        """64 hexadecimal digits for all that was added."""
         return self._hash.hexdigest()
 
 
@@ -58,7 +64,7 @@ def content_hash(tables: SnapshotTables, rank: NDArray[np.int32]) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    content = _Content()
+    content = Content()
     content.add_words("kinds", [[kind.name, kind.identifier, kind.public] for kind in tables.kinds])
     nodes = _by_rank(rank)
     keys = (
@@ -92,7 +98,7 @@ def _by_rank(rank: NDArray[np.int32]) -> NDArray[np.int64]:
     return present[np.argsort(rank[present], kind="stable")]
 
 
-def _add_accounts(content: _Content, tables: SnapshotTables, rank: NDArray[np.int32]) -> None:
+def _add_accounts(content: Content, tables: SnapshotTables, rank: NDArray[np.int32]) -> None:
     account_rank = rank[tables.account_node]
     accounts = _by_rank(account_rank)
     for name in ("first_seen_ms", "last_seen_ms", "first_pos", "folds", "splits"):

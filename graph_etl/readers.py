@@ -26,7 +26,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
@@ -36,15 +36,34 @@ from graph_etl.spec.base import suggestion
 from graph_etl.spec.sources import ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from graph_etl.file_formats import Table
     from graph_etl.spec import Source, Spec
 
-__all__ = ["ROW", "ROW_ERROR", "SourceFile", "scan"]
+__all__ = ["ROW", "ROW_ERROR", "Rows", "SourceFile", "columns_used", "scan", "without_nulls"]
 
 _CHUNK_BYTES = 1 << 20
 _WHERE = "correct the path in the spec or give the data's folder with --data"
+
+
+class Rows(Protocol):
+    """Rows that are staged together: a file, or a page of what a database answers."""
+
+    @property
+    def name(self) -> str:
+        """What it is called within its source; part of what names a row."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells it from any other content."""
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """All columns that there are, ``row`` aside."""
+
+    def rows(self) -> pl.LazyFrame:
+        """The columns that the spec uses, ``row`` and ``row_error``."""
 
 
 @dataclass(frozen=True)
@@ -100,15 +119,28 @@ class SourceFile:
         Raises:
             DataError: When collected, if the file turns out to be unusable, for example truncated.
         """
-        lazy = self.table.scan(self.columns)
-        schema = lazy.collect_schema()
-        texts = [name for name in self.columns if schema[name] == pl.String]
-        if self.nulls and texts:
-            lazy = lazy.with_columns(
-                pl.when(pl.col(name).is_in(self.nulls)).then(None).otherwise(pl.col(name)).alias(name)
-                for name in texts
-            )
-        return lazy.select(*self.columns, ROW, ROW_ERROR)
+        return without_nulls(self.table.scan(self.columns), self.columns, self.nulls)
+
+
+def without_nulls(table: pl.LazyFrame, columns: Sequence[str], nulls: Sequence[str]) -> pl.LazyFrame:
+    """A table whose cells that mean "no value" are null.
+
+    Args:
+        table: The columns, ``row`` and ``row_error``.
+        columns: Columns that the spec uses.
+        nulls: Texts that mean "no value".
+
+    Returns:
+        The columns, ``row`` and ``row_error``.
+    """
+    schema = table.collect_schema()
+    texts = [name for name in columns if schema[name] == pl.String]
+    if nulls and texts:
+        table = table.with_columns(
+            pl.when(pl.col(name).is_in(nulls)).then(None).otherwise(pl.col(name)).alias(name)
+            for name in texts
+        )
+    return table.select(*columns, ROW, ROW_ERROR)
 
 
 def scan(spec: Spec, source_name: str, data_dir: Path | str | None = None) -> list[SourceFile]:
@@ -144,7 +176,7 @@ def scan(spec: Spec, source_name: str, data_dir: Path | str | None = None) -> li
             source_name,
             name,
             path,
-            _columns_used(spec, source_name, path, everywhere if shared else table.columns),
+            columns_used(spec, source_name, path, everywhere if shared else table.columns),
             table,
             source.nulls,
         )
@@ -190,7 +222,23 @@ def _missing(path: Path) -> str:
     return f"no such file; {advice}"
 
 
-def _columns_used(spec: Spec, source_name: str, path: Path, available: tuple[str, ...]) -> tuple[str, ...]:
+def columns_used(
+    spec: Spec, source_name: str, path: Path | str, available: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The columns that a spec uses of a file or an answer.
+
+    Args:
+        spec: The spec.
+        source_name: Name of the source.
+        path: The file or the database, for errors.
+        available: The columns that there are.
+
+    Returns:
+        Those in use, numbered ones written out.
+
+    Raises:
+        DataError: If one that the spec names is not there.
+    """
     used: dict[str, None] = {}
     for column in spec.columns_of(source_name):
         used |= dict.fromkeys(
@@ -209,7 +257,7 @@ def _columns_used(spec: Spec, source_name: str, path: Path, available: tuple[str
 
 
 def _numbered(
-    spec: Spec, source_name: str, path: Path, column: str, available: tuple[str, ...]
+    spec: Spec, source_name: str, path: Path | str, column: str, available: tuple[str, ...]
 ) -> Iterator[str]:
     splits = spec.splits
     if splits is None or splits.source != source_name:

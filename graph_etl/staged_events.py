@@ -256,12 +256,25 @@ def _attribute_words(values: pl.Series) -> NDArray[np.uint64]:
     return np.column_stack([words, missing.astype(np.uint64)])
 
 
+def content_identities(plan: EventPlan, content: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """What tells rows without an event id apart: what they say, and how many rows said the same before.
+
+    Args:
+        plan: The mapping.
+        content: ``uint64[n, 2]``, what each row says.
+
+    Returns:
+        ``uint64[n, 2]``.
+    """
+    source = np.broadcast_to(node_hashes("source", [f"{plan.source}:{plan.lists_accounts}"]), content.shape)
+    return row_names([source, content, occurrence_numbers(content)], len(content))
+
+
 def _identities(
     plan: EventPlan, rows: pl.DataFrame, type_names: NDArray[np.uint64], content: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
     """An event's id within its type; else its source, its content and how often the file had it before."""
-    source = np.broadcast_to(node_hashes("source", [f"{plan.source}:{plan.lists_accounts}"]), (len(rows), 2))
-    identity = row_names([source, content, occurrence_numbers(content)], len(rows))
+    identity = content_identities(plan, content)
     if plan.event_id is None:
         return identity
     ids = trimmed(rows[plan.event_id])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graph_etl.identifiers import Hasher
-    from graph_etl.readers import SourceFile
+    from graph_etl.readers import Rows
 
 # Rises when parts staged by an older version must not be used any more.
 _VERSION = 2
@@ -46,17 +46,17 @@ def part_name(plan: Plan, source: str, fingerprint: str, key_fingerprint: str | 
 
 def stage(
     plan: Plan,
-    file: SourceFile,
+    file: Rows,
     source: str,
     staging: Path,
     hasher: Hasher | None,
     key_fingerprint: str | None,
 ) -> tuple[Part, bool]:
-    """Stage one file, unless it is staged already.
+    """Stage one file or page, unless it is staged already.
 
     Args:
         plan: The plan.
-        file: The file.
+        file: The file or page.
         source: Name of its source.
         staging: Folder of staged parts.
         hasher: Hashes private identifiers; None if nothing is private.
@@ -105,7 +105,7 @@ def remove_part(folder: Path) -> None:
     shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")))
 
 
-def _stage(plan: Plan, file: SourceFile, source: str, folder: Path, hasher: Hasher | None) -> None:
+def _stage(plan: Plan, file: Rows, source: str, folder: Path, hasher: Hasher | None) -> None:
     mappings = [_with_masks(plan, mapping, file.available) for _, mapping in plan.of_source(source)]
     all_rows = file.rows().collect()
     broken = all_rows.filter(pl.col(ROW_ERROR).is_not_null())["row"].to_numpy()

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import polars as pl
 
-from graph_etl.file_formats.table import EXTRA, GZIP_ERRORS, Place, free_name, lazy_batches, text_schema
+from graph_etl.file_formats.table import (
+    EXTRA,
+    GZIP_ERRORS,
+    TOO_LARGE,
+    Place,
+    free_name,
+    lazy_batches,
+    text_of,
+    text_schema,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _BATCH_ROWS = 50_000
 _DEEPEST = 8
-# The fast parser turns whole numbers from here on into rounded floating ones.
-_TOO_LARGE = 2.0**63
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def _record(text: bytes) -> tuple[dict[str, Any] | None, str | None]:
         return None, "not JSON"
     if not isinstance(record, dict):
         return None, "not a JSON object"
-    if any(isinstance(value, float) and abs(value) >= _TOO_LARGE for value in record.values()):
+    if any(isinstance(value, float) and abs(value) >= TOO_LARGE for value in record.values()):
         record = json.loads(text)
     return _flat(record, 1), None
 
@@ -120,10 +127,7 @@ def _flat(record: dict[str, Any], depth: int) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < _TOO_LARGE:
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) else orjson.dumps(value).decode()
+    if value is None:
+        return None
+    text = text_of(value)
+    return orjson.dumps(value).decode() if text is None else text

@@ -23,6 +23,9 @@ ROW_ERROR = "row_error"
 EXTRA: dict[str, pl.DataType] = {ROW: pl.Int64(), ROW_ERROR: pl.String()}
 """The columns that every table has beside those of its file."""
 
+# Whole numbers from here on become rounded floating ones in fast parsers.
+TOO_LARGE = 2.0**63
+
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -70,6 +73,24 @@ class Place:
 def free_name(name: str) -> str:
     """A column's name; one that is taken by ``row`` or ``row_error`` gets ``_column`` after it."""
     return f"{name}_column" if name in EXTRA else name
+
+
+def text_of(value: object) -> str | None:
+    """A text, number or flag as text; a whole floating number loses its ``.0``, as ids must.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        Its text; None for what is none of these.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < TOO_LARGE:
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else None
 
 
 def text_schema(columns: Sequence[str]) -> dict[str, pl.DataType]:
