@@ -79,6 +79,18 @@ class Sentence(BaseModel):
     evidence: list[str]
 
 
+class RingCypher(BaseModel):
+    """A query that shows in Neo4j what is said of a ring, from what accounts used and did alone."""
+
+    id: str = Field(description="`ring` draws it, `found` finds it again, else the id of its evidence.")
+    title: str
+    text: str = Field(description="To be pasted into Neo4j Browser as it stands.")
+    expected: dict[str, Any] = Field(
+        description="Its row, by column, a list of nodes as its length; for `found` how many `rows` come, how "
+        "many of them are `members`, and which members are `missing`."
+    )
+
+
 class RingDetail(BaseModel):
     """A ring with all that speaks for it."""
 
@@ -90,6 +102,9 @@ class RingDetail(BaseModel):
     members: list[RingMember]
     timeline: list[dict[str, Any]] = Field(description="What happened when, the earliest first.")
     subgraph: dict[str, Any] = Field(description="`nodes` and `edges` to draw, at most 300 nodes.")
+    cypher: list[RingCypher] = Field(
+        description="Queries for a Neo4j that was loaded with this graph (`ringwatch neo4j load`)."
+    )
     run: str
     graph_as_of: str | None
     simulated: bool

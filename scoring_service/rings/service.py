@@ -6,11 +6,13 @@ import hashlib
 import json
 from typing import Any
 
+from rings.cypher import ring_queries
 from scoring_service.errors import AccountNotFound, CursorExpired, CursorInvalid, RingNotFound
 from scoring_service.loading import Loaded, plain
 from scoring_service.rings.presentation import evidence_text
 from scoring_service.rings.repository import RingRepository
 from scoring_service.rings.schemas import (
+    RingCypher,
     RingDetail,
     RingFilter,
     RingMember,
@@ -92,10 +94,16 @@ class RingService:
             members=self._members(rings, ring_id),
             timeline=[{**entry, "time": iso(entry["time_ms"])} for entry in plain(explained["timeline"])],
             subgraph=plain(explained["subgraph"]),
+            cypher=self._cypher(rings, ring_id, explained),
             run=rings.run.id,
             graph_as_of=self._loaded.graph_as_of,
             simulated=self._loaded.simulated,
         )
+
+    def _cypher(self, rings: RingRepository, ring_id: str, explained: dict[str, Any]) -> list[RingCypher]:
+        account_ids = [member["account_id"] for member in rings.members(ring_id)]
+        queries = ring_queries(self._loaded.snapshot, ring_id, account_ids, explained["evidence"])
+        return [RingCypher.model_validate(query, from_attributes=True) for query in queries]
 
     def _members(self, rings: RingRepository, ring_id: str) -> list[RingMember]:
         loaded = self._loaded
