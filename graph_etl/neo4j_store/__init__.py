@@ -2,5 +2,18 @@
 
 from graph_etl.neo4j_store.connection import GraphStoreError, Target, connect, session
 from graph_etl.neo4j_store.load import LoadCounts, LoadReport, load
+from graph_etl.neo4j_store.results import Results
+from graph_etl.neo4j_store.write_back import WriteBackReport, write_back
 
-__all__ = ["GraphStoreError", "LoadCounts", "LoadReport", "Target", "connect", "load", "session"]
+__all__ = [
+    "GraphStoreError",
+    "LoadCounts",
+    "LoadReport",
+    "Results",
+    "Target",
+    "WriteBackReport",
+    "connect",
+    "load",
+    "session",
+    "write_back",
+]

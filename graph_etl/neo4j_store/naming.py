@@ -24,11 +24,21 @@ if TYPE_CHECKING:
     from graph_etl.snapshot import KindInfo, Relation, Snapshot
 
 USED: Final = "USED"
+HAS_VERDICT: Final = "HAS_VERDICT"
 RESERVED_LABELS: Final = frozenset(
-    {"Account", "Identifier", "Entity", "Ring", "Verdict", "RingwatchState", "RingwatchCheckpoint"}
+    {
+        "Account",
+        "Identifier",
+        "Entity",
+        "Ring",
+        "RingStaged",
+        "Verdict",
+        "RingwatchState",
+        "RingwatchCheckpoint",
+    }
 )
 RESERVED_TYPES: Final = frozenset(
-    {USED, "MEMBER_OF", "LINKED_TO", "SUCCEEDED_BY", "HAS_VERDICT", "NOT_LINKED"}
+    {USED, HAS_VERDICT, "MEMBER_OF", "LINKED_TO", "SUCCEEDED_BY", "NOT_LINKED"}
 )
 _USED_PREFIX: Final = "used:"
 

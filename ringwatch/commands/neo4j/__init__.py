@@ -4,6 +4,8 @@ __all__ = ["add_to"]
 
 import typer
 
+from ringwatch.commands.neo4j import write_back
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the application."""
@@ -12,4 +14,5 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
+    write_back.add_to(group)
     app.add_typer(group, name="neo4j")
