@@ -20,10 +20,10 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live serve test test-all lint bench bench-serve bench-soak bench-follower clean
+.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint bench bench-serve bench-soak bench-follower clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.dev ## Install everything a developer needs into .venv
 	@echo "ready: $(BIN)/ringwatch --help"
@@ -33,6 +33,9 @@ demo: .venv/.core ## Build, train, rings and live answers on real and simulated 
 
 demo-live: .venv/.core ## Stream a simulated game into the service and watch it stop a ring (about 3 minutes)
 	@$(BIN)/ringwatch demo-live $(ARGS)
+
+demo-neo4j: .venv/.neo4j ## A real Neo4j here, filled with the simulated game, until Ctrl-C; needs Java and Maven
+	@$(BIN)/ringwatch neo4j demo $(ARGS)
 
 serve: .venv/.core ## Keep the API and the console up on WORKSPACE (default: the demo's game) and PORT
 	@if [ "$(WORKSPACE)" = ".ringwatch/demo/game_signups" ]; then \
@@ -80,6 +83,10 @@ clean: ## Remove .venv and the demo's workspaces
 
 .venv/.core: pyproject.toml constraints.txt | .venv/bin/uv
 	@$(INSTALL) -e .
+	@touch $@
+
+.venv/.neo4j: .venv/.core
+	@$(INSTALL) -e ".[neo4j]"
 	@touch $@
 
 .venv/.dev: .venv/.core
