@@ -291,7 +291,7 @@ def _found(about: _About) -> RingQuery:
         parts.append(_STARTS.substitute(keys=_list(named), label=label.label, key=label.key, itself=itself))
     members = reached & about.nodes
     title = f"{len(members)} of the {counted(len(about.nodes), 'member')} of ring {about.ring}"
-    title += f", found from {counted(len(starts), 'thing')} that they share or dealt with"
+    title += f", found from {counted(len(starts), 'thing')} that they share"
     if len(reached) > len(members):
         title += f", with {counted(len(reached) - len(members), 'other account')}"
     text = _FOUND.substitute(starts="\n  UNION\n".join(parts), types=about.types_at(), most=_MOST_FOUND)

@@ -26,6 +26,9 @@ def add_to(app: typer.Typer) -> None:
 def _explain(
     what: Annotated[str, typer.Argument(metavar="ACCOUNT|RING", help="An account's id, or a ring's.")],
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Reasons to give.")] = 5,
+    cypher: Annotated[
+        bool, typer.Option("--cypher", help="Print a ring's queries for Neo4j Browser instead.")
+    ] = False,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -39,9 +42,12 @@ def _explain(
     snapshot = place.open_snapshot()
     run = open_rings(place, snapshot)
     if run is not None and what in set(run.table["ring"]):
-        explain_ring(options, run, what)
+        explain_ring(options, snapshot, run, what, cypher=cypher)
         return
     account = snapshot.account_index(what)
+    if cypher and account is not None:
+        message = f"{what!r} is an account, and --cypher prints the queries of a ring; leave it out"
+        raise WorkspaceError(message)
     if account is None:
         message = (
             f"{what!r} is neither an account of snapshot {snapshot.id} nor a ring of the current run; "
@@ -51,26 +57,55 @@ def _explain(
     explain_account(options, place, snapshot, run, account, top=top)
 
 
-def explain_ring(options: Options, run: "RingsRun", ring: str) -> None:
-    """Show a ring in words with its evidence and members.
+def explain_ring(
+    options: Options, snapshot: "Snapshot", run: "RingsRun", ring: str, *, cypher: bool = False
+) -> None:
+    """Show a ring in words with its evidence and members, or its queries for Neo4j Browser.
 
     Args:
         options: The common options.
+        snapshot: The snapshot that the rings were found in.
         run: The rings run.
         ring: The ring's id.
+        cypher: Show the queries alone.
     """
+    from dataclasses import asdict
+
     import polars as pl
+
+    from rings.cypher import ring_queries
 
     row = run.table.filter(pl.col("ring") == ring).row(0, named=True)
     detail = run.explain(ring)
+    members = run.members.filter(pl.col("ring") == ring).sort("weight", descending=True)
+    queries = ring_queries(snapshot, ring, members["account_id"].to_list(), detail["evidence"])
     screen = options.screen
+    outcome = Outcome(
+        "explain",
+        options.workspace,
+        {
+            "kind": "ring",
+            "ring": ring,
+            "row": row,
+            "detail": detail,
+            "members": members.to_dicts(),
+            "cypher": [asdict(query) for query in queries],
+        },
+        next_command=options.next_command("explain", str(members["account_id"][0])),
+    )
+    if cypher:
+        for query in queries:
+            screen.heading(f"[{query.id}] {query.title}")
+            screen.say(query.text)
+            screen.say(f"expected: {query.expected}", style="dim")
+        screen.finish(outcome)
+        return
     screen.heading(f"Ring {ring}: rank {row['rank']}, score {row['score']:.3f}, {row['size']} accounts")
     for sentence in detail["sentences"]:
         screen.say(f"  {sentence['text']}  [{', '.join(sentence['evidence'])}]")
     screen.heading("Evidence, the most telling first")
     for item in detail["evidence"][:MOST_EVIDENCE]:
         screen.say(f"  {_in_words(item)}")
-    members = run.members.filter(pl.col("ring") == ring).sort("weight", descending=True)
     screen.heading("Members")
     screen.table(
         ["account", "role", "weight"],
@@ -78,14 +113,8 @@ def explain_ring(options: Options, run: "RingsRun", ring: str) -> None:
     )
     if len(members) > MOST_MEMBERS:
         screen.say(f"and {len(members) - MOST_MEMBERS} more (`--json` lists all)")
-    screen.finish(
-        Outcome(
-            "explain",
-            options.workspace,
-            {"kind": "ring", "ring": ring, "row": row, "detail": detail, "members": members.to_dicts()},
-            next_command=options.next_command("explain", str(members["account_id"][0])),
-        )
-    )
+    screen.say(f"in Neo4j Browser: {options.next_command('explain', f'{ring} --cypher')} prints its queries")
+    screen.finish(outcome)
 
 
 def explain_account(

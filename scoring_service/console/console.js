@@ -126,7 +126,24 @@ function ringParts(detail) {
     element("h3", { text: "Evidence" }), evidenceTable(detail.evidence),
     element("h3", { text: `Members (${count(detail.members.length)})` }), memberTable(detail.members),
     ...(detail.timeline.length ? [element("h3", { text: "Timeline" }), timelineTable(detail.timeline)] : []),
+    element("h3", { text: "In Neo4j Browser" }), ...detail.cypher.map(queryPart),
   ];
+}
+
+function queryPart(query) {
+  const text = element("pre", { tabindex: "0", text: query.text });
+  const copy = element("button", { type: "button", text: "Copy" });
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(query.text);
+      copy.textContent = "Copied";
+    } catch {
+      // Pages that did not come from this machine or over HTTPS may not write the clipboard.
+      getSelection().selectAllChildren(text);
+      copy.textContent = "Selected";
+    }
+  });
+  return element("details", { class: "query" }, element("summary", { text: query.title }), copy, text);
 }
 
 function table(columns, rows) {

@@ -61,5 +61,14 @@ RING: Final[dict[str, Any]] = {
         ],
         "edges": [{"source": "account:player-00017", "target": "device:6f0d…", "relation": "used:device"}],
     },
+    "cypher": [
+        {
+            "id": "found",
+            "title": "14 of the 14 members of ring r4be01c77a2, found from 2 things that they share",
+            "text": "// 14 of the 14 members of ring r4be01c77a2, found from 2 things that they share\n"
+            "CALL () {\n  UNWIND ['6f0d12ab…', '88ac01fe…'] AS key\n  MATCH (n:Device {hash: key})\n…",
+            "expected": {"rows": 14, "members": 14, "missing": []},
+        }
+    ],
     **_ABOUT,
 }

@@ -86,8 +86,8 @@ class RingCypher(BaseModel):
     title: str
     text: str = Field(description="To be pasted into Neo4j Browser as it stands.")
     expected: dict[str, Any] = Field(
-        description="Its row, by column, a list of nodes as its length; for `found` how many `rows` come, how "
-        "many of them are `members`, and which members are `missing`."
+        description="Its row, by column, a list of nodes as its length; for `found` how many `rows` come, "
+        "how many of them are `members`, and which members are `missing`."
     )
 
 

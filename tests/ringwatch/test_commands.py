@@ -149,6 +149,18 @@ def test_every_sentence_about_a_ring_names_its_evidence(walked: Walked, call: Ca
     assert call("explain", ring, "-w", walked.workspace).out.count("[e") >= len(known)
 
 
+def test_a_ring_comes_with_its_queries(walked: Walked, call: Call) -> None:
+    ring = walked.said["rings"]["result"]["first"][0]["ring"]
+    queries = call("explain", ring, "-w", walked.workspace, "--json").document["result"]["cypher"]
+    assert [query["id"] for query in queries[:2]] == ["ring", "found"]
+    shown = call("explain", ring, "-w", walked.workspace, "--cypher").out
+    assert all(query["text"] in shown for query in queries)
+    assert f"explain {ring} --cypher" in call("explain", ring, "-w", walked.workspace).out
+    account = pl.read_csv(walked.spec.parent / "groups.csv", infer_schema=False)["account"][0]
+    refused = call("explain", account, "-w", walked.workspace, "--cypher")
+    assert (refused.code, "is an account" in refused.err) == (2, True)
+
+
 def test_explain_something_unknown(walked: Walked, call: Call) -> None:
     said = call("explain", "no-such-thing", "-w", walked.workspace)
     assert said.code == 2
