@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graph_etl.neo4j_store.connection import GraphStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from neo4j import Session
 
@@ -19,6 +19,7 @@ FORMAT: Final = 1
 STATE: Final = "graph"
 """``name`` of the one ``:RingwatchState`` node."""
 
+_INDEXES_WITHIN_S: Final = 3600
 _INDEXES: Final = {
     "ringwatch_account_score": "(n:Account) ON (n.score)",
     "ringwatch_account_ring": "(n:Account) ON (n.ring)",
@@ -59,24 +60,58 @@ def constraints(labels: Sequence[NodeLabel]) -> tuple[Constraint, ...]:
     return tuple(Constraint(f"ringwatch_{label}_{key}".lower(), label, key) for label, key in keys)
 
 
-def create_schema(session: Session, labels: Sequence[NodeLabel]) -> None:
-    """Create what is missing of constraints and indexes, wait for them and check that they are there.
+def create_constraints(session: Session, labels: Sequence[NodeLabel]) -> None:
+    """Create what is missing of constraints, and check that they are there.
 
     Args:
         session: A session.
         labels: Labels of the graph.
 
     Raises:
-        GraphStoreError: If one of them is not there or not in use afterwards.
+        GraphStoreError: If one of them is not there afterwards.
     """
-    wanted = constraints(labels)
-    for one in wanted:
+    for one in constraints(labels):
         session.run(
             f"CREATE CONSTRAINT {one.name} IF NOT EXISTS FOR (n:{one.label}) REQUIRE n.{one.key} IS UNIQUE"
         ).consume()
+    unique = {
+        (row["labelsOrTypes"][0], row["properties"][0])
+        for row in session.run(
+            "SHOW CONSTRAINTS YIELD labelsOrTypes, properties, type WHERE type CONTAINS"
+            " 'UNIQUENESS' RETURN labelsOrTypes, properties"
+        )
+    }
+    _complain_of([f":{one.label}({one.key})" for one in wanted if (one.label, one.key) not in unique])
+
+
+def create_indexes(session: Session) -> None:
+    """Create what is missing of indexes, wait for them and check that they are in use.
+
+    Args:
+        session: A session.
+
+    Raises:
+        GraphStoreError: If one of them is not in use afterwards.
+    """
     for name, target in _INDEXES.items():
         session.run(f"CREATE INDEX {name} IF NOT EXISTS FOR {target}").consume()
-    session.run("CALL db.awaitIndexes(600)").consume()
+    session.run(f"CALL db.awaitIndexes({_INDEXES_WITHIN_S})").consume()
+    missing = missing_schema(session, labels)
+    if missing:
+        message = f"constraints or indexes are missing: {', '.join(missing)}; drop what stands in their way"
+        raise GraphStoreError(message)
+
+
+def missing_schema(session: Session, labels: Sequence[NodeLabel]) -> list[str]:
+    """Which constraints and indexes are not there, or not in use.
+
+    Args:
+        session: A session.
+        labels: Labels of the graph.
+
+    Returns:
+        Their names; constraints as ``:Label(property)``.
+    """
     state = {
         row["name"]: row["state"] for row in session.run("SHOW INDEXES YIELD name, state RETURN name, state")
     }
@@ -87,11 +122,10 @@ def create_schema(session: Session, labels: Sequence[NodeLabel]) -> None:
             " 'UNIQUENESS' RETURN labelsOrTypes, properties"
         )
     }
-    missing = [f":{one.label}({one.key})" for one in wanted if (one.label, one.key) not in unique]
-    missing += [name for name in _INDEXES if state.get(name) != "ONLINE"]
-    if missing:
-        message = f"constraints or indexes are missing: {', '.join(missing)}; drop what stands in their way"
-        raise GraphStoreError(message)
+    missing = [
+        f":{one.label}({one.key})" for one in constraints(labels) if (one.label, one.key) not in unique
+    ]
+    return missing + [name for name in _INDEXES if state.get(name) != "ONLINE"]
 
 
 def read_state(session: Session) -> dict[str, Any] | None:
