@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graph_etl.neo4j_store.connection import GraphStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from neo4j import Session
 
@@ -60,6 +60,20 @@ def constraints(labels: Sequence[NodeLabel]) -> tuple[Constraint, ...]:
     return tuple(Constraint(f"ringwatch_{label}_{key}".lower(), label, key) for label, key in keys)
 
 
+def create_schema(session: Session, labels: Sequence[NodeLabel]) -> None:
+    """Create what is missing of constraints and indexes, wait for them and check that they are there.
+
+    Args:
+        session: A session.
+        labels: Labels of the graph.
+
+    Raises:
+        GraphStoreError: If one of them is not there or not in use afterwards.
+    """
+    create_constraints(session, labels)
+    create_indexes(session)
+
+
 def create_constraints(session: Session, labels: Sequence[NodeLabel]) -> None:
     """Create what is missing of constraints, and check that they are there.
 
@@ -74,6 +88,11 @@ def create_constraints(session: Session, labels: Sequence[NodeLabel]) -> None:
         session.run(
             f"CREATE CONSTRAINT {one.name} IF NOT EXISTS FOR (n:{one.label}) REQUIRE n.{one.key} IS UNIQUE"
         ).consume()
+    _complain_of(missing_constraints(session, labels))
+
+
+def missing_constraints(session: Session, labels: Sequence[NodeLabel]) -> list[str]:
+    """Which constraints are not there, as ``:Label(property)``."""
     unique = {
         (row["labelsOrTypes"][0], row["properties"][0])
         for row in session.run(
@@ -81,7 +100,7 @@ def create_constraints(session: Session, labels: Sequence[NodeLabel]) -> None:
             " 'UNIQUENESS' RETURN labelsOrTypes, properties"
         )
     }
-    _complain_of([f":{one.label}({one.key})" for one in wanted if (one.label, one.key) not in unique])
+    return [f":{one.label}({one.key})" for one in constraints(labels) if (one.label, one.key) not in unique]
 
 
 def create_indexes(session: Session) -> None:
@@ -96,36 +115,21 @@ def create_indexes(session: Session) -> None:
     for name, target in _INDEXES.items():
         session.run(f"CREATE INDEX {name} IF NOT EXISTS FOR {target}").consume()
     session.run(f"CALL db.awaitIndexes({_INDEXES_WITHIN_S})").consume()
-    missing = missing_schema(session, labels)
-    if missing:
-        message = f"constraints or indexes are missing: {', '.join(missing)}; drop what stands in their way"
-        raise GraphStoreError(message)
+    _complain_of(missing_indexes(session))
 
 
-def missing_schema(session: Session, labels: Sequence[NodeLabel]) -> list[str]:
-    """Which constraints and indexes are not there, or not in use.
-
-    Args:
-        session: A session.
-        labels: Labels of the graph.
-
-    Returns:
-        Their names; constraints as ``:Label(property)``.
-    """
+def missing_indexes(session: Session) -> list[str]:
+    """Names of indexes that are not there, or not in use."""
     state = {
         row["name"]: row["state"] for row in session.run("SHOW INDEXES YIELD name, state RETURN name, state")
     }
-    unique = {
-        (row["labelsOrTypes"][0], row["properties"][0])
-        for row in session.run(
-            "SHOW CONSTRAINTS YIELD labelsOrTypes, properties, type WHERE type CONTAINS"
-            " 'UNIQUENESS' RETURN labelsOrTypes, properties"
-        )
-    }
-    missing = [
-        f":{one.label}({one.key})" for one in constraints(labels) if (one.label, one.key) not in unique
-    ]
-    return missing + [name for name in _INDEXES if state.get(name) != "ONLINE"]
+    return [name for name in _INDEXES if state.get(name) != "ONLINE"]
+
+
+def _complain_of(missing: Sequence[str]) -> None:
+    if missing:
+        message = f"constraints or indexes are missing: {', '.join(missing)}; drop what stands in their way"
+        raise GraphStoreError(message)
 
 
 def read_state(session: Session) -> dict[str, Any] | None:
