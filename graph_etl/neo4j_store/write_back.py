@@ -29,9 +29,6 @@ SLOT: Final = "write-back"
 KEEP: Final = 10
 """Superseded runs whose rings stay."""
 
-_ACCOUNTS_AT_ONCE: Final = 5_000
-_LINKS_AT_ONCE: Final = 10_000
-_MEMBERS_AT_ONCE: Final = 5_000
 _RINGS_AT_ONCE: Final = 1_000
 _ATTEMPTS: Final = 6
 
@@ -145,6 +142,7 @@ def write_back(
     results: Results,
     *,
     keep: int = KEEP,
+    batch: int = 5_000,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> WriteBackReport:
     """Make a database show scores, rings and links of one run, all at once.
@@ -153,6 +151,7 @@ def write_back(
         target: The database; it holds the snapshot of the results, or a later one with all their accounts.
         results: What to write.
         keep: Superseded runs whose rings stay.
+        batch: Accounts, members and links that are sent at once; bounds the memory of the client.
         progress: Told the step, what is done and of how much.
 
     Returns:
@@ -162,7 +161,7 @@ def write_back(
         GraphStoreError: If the database cannot be used, holds something else or too little, or somebody else
             writes back meanwhile. It shows the run before, whole.
     """
-    return _WriteBack(target, results, keep, progress or (lambda step, done, total: None)).run()
+    return _WriteBack(target, results, keep, batch, progress or (lambda step, done, total: None)).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +197,7 @@ class _WriteBack:
     target: Target
     results: Results
     keep: int
+    batch: int
     tell: Callable[[str, int, int], None]
 
     def run(self) -> WriteBackReport:
@@ -270,7 +270,7 @@ class _WriteBack:
                 transaction.commit()
         shared = {"run": results.run, "bundle": results.bundle, "turn": base.turn + 1, "superseded": False}
         done = int(results.members["ring"].is_in(results.rings["ring"].head(staged).implode()).sum())
-        for part in results.ring_parts(staged, _MEMBERS_AT_ONCE):
+        for part in results.ring_parts(staged, self.batch):
             self.tell("rings", done, total)
             with opened.begin_transaction() as transaction:
                 if self._locked(transaction, base)["staged"] != staged:
@@ -316,7 +316,7 @@ class _WriteBack:
         if base.run != results.run and (found["run"], found["staged"]) != (results.run, len(results.rings)):
             self._refuse("somebody else is writing back; run the command again later")
         total, done = len(results.accounts), 0
-        for part in results.account_parts(_ACCOUNTS_AT_ONCE):
+        for part in results.account_parts(self.batch):
             self.tell("scores and links", done, total)
             self._write_part(transaction, part, counts)
             done += len(part.ids)
@@ -362,8 +362,8 @@ class _WriteBack:
             gone += [(account, end) for end in there if end not in wanted]
         transaction.run(_SCORE, rows=scores).consume()
         counts.scored += len(scores)
-        for low in range(0, len(new), _LINKS_AT_ONCE):
-            did = transaction.run(_LINK, rows=new[low : low + _LINKS_AT_ONCE]).consume().counters
+        for low in range(0, len(new), self.batch):
+            did = transaction.run(_LINK, rows=new[low : low + self.batch]).consume().counters
             counts.linked += did.relationships_created
         transaction.run(_RELINK, rows=other).consume()
         counts.relinked += len(other)
@@ -378,8 +378,8 @@ class _WriteBack:
         known = set(self.results.accounts["account"])
         found = transaction.run(f"{scored} RETURN a.id")
         stale = [account for (account,) in found if account not in known]
-        for low in range(0, len(stale), _ACCOUNTS_AT_ONCE):
-            did = transaction.run(_CLEAR, ids=stale[low : low + _ACCOUNTS_AT_ONCE]).consume().counters
+        for low in range(0, len(stale), self.batch):
+            did = transaction.run(_CLEAR, ids=stale[low : low + self.batch]).consume().counters
             counts.unlinked += did.relationships_deleted
         counts.cleared = len(stale)
 
