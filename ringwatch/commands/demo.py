@@ -47,7 +47,7 @@ def _demo(
             "allowed only because the game is simulated"
         )
         os.environ["RINGWATCH_HASH_KEY"] = DEMO_HASH_KEY
-    results = [_walk(options, folder / name / "spec.yaml", name) for name in chosen]
+    results = [walk(options, folder / name / "spec.yaml", name) for name in chosen]
     answers = None
     if service and GAME in chosen:
         answers = _ask_service(options, folder / GAME / "requests")
@@ -116,8 +116,17 @@ def find_examples(given: Path | None) -> Path:
     raise DemoError(message)
 
 
-def _walk(options: Options, spec: Path, name: str) -> dict[str, Any]:
-    """Build, train, find rings; show counts, metrics, three rings in words, one account with reasons."""
+def walk(options: Options, spec: Path, name: str) -> dict[str, Any]:
+    """Build, train, find rings; show counts, metrics, three rings in words, one account with reasons.
+
+    Args:
+        options: The common options of the demo.
+        spec: The example's spec.
+        name: Name of the example; its workspace is `demo/NAME` in that of the options.
+
+    Returns:
+        What was made, with its metrics.
+    """
     import gnn
     import rings
     from graph_etl import Workspace
