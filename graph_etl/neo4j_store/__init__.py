@@ -2,6 +2,7 @@
 
 from graph_etl.neo4j_store.connection import GraphStoreError, Target, connect, session
 from graph_etl.neo4j_store.load import LoadCounts, LoadReport, load
+from graph_etl.neo4j_store.query_pack import Parameter, Query, queries, query, run_query
 from graph_etl.neo4j_store.results import Results
 from graph_etl.neo4j_store.write_back import WriteBackReport, write_back
 
@@ -9,11 +10,16 @@ __all__ = [
     "GraphStoreError",
     "LoadCounts",
     "LoadReport",
+    "Parameter",
+    "Query",
     "Results",
     "Target",
     "WriteBackReport",
     "connect",
     "load",
+    "queries",
+    "query",
+    "run_query",
     "session",
     "write_back",
 ]
