@@ -8,11 +8,13 @@ event's row itself.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from graph_etl.erasure import Erased
 from graph_etl.errors import RingwatchError
 from graph_etl.identity import row_names
 from graph_etl.journal import (
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from graph_etl.erasure import Erased
     from graph_etl.identifiers import Hasher
     from graph_etl.journal import JournalReader
     from graph_etl.plan import Plan
@@ -181,6 +182,50 @@ def _fingerprint(rows: Sequence[JournalRow]) -> str:
     return content.hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """A row of the graph that a row of the journal makes.
+
+    Attributes:
+        seq: The journal's row.
+        time_ms: When it happened; ``NO_TIME`` where the graph is untimed.
+        type: Its type.
+        src: Ordinal of the kind and key of the account whose event it is.
+        dst: The other end, likewise; None for an event of one account alone.
+        value: One, a count or an amount, as the type's relation says.
+        used: The identifiers that the account used, likewise.
+        lists_account: Whether it is a row of a source of accounts.
+        attributes: What it says of the account.
+    """
+
+    seq: int
+    time_ms: int
+    type: str
+    src: tuple[int, str]
+    dst: tuple[int, str] | None
+    value: float
+    used: tuple[tuple[int, str], ...]
+    lists_account: bool
+    attributes: dict[str, float | str]
+
+
+def events_of(plan: Plan, rows: Iterable[JournalRow]) -> list[JournalEvent]:
+    """What a build makes of events of the journal, before it knows which accounts there are.
+
+    Args:
+        plan: The plan.
+        rows: Rows in order.
+
+    Returns:
+        One for each row of the graph, in the order of their positions.
+    """
+    staging = _Staging(plan, None, Erased(b"", {}))
+    for row in rows:
+        if isinstance(row.content, LiveEvent):
+            staging.take_event(row, row.content)
+    return staging.events()
+
+
 class _Nodes:
     """Numbers the nodes that the rows name by kind and key."""
 
@@ -195,6 +240,10 @@ class _Nodes:
         if declared:
             self._declared.add(node)
         return node
+
+    def named(self) -> list[tuple[int, str]]:
+        """Kind and key by number."""
+        return list(self._numbers)
 
     def table(self) -> pl.DataFrame:
         """One row a node, columns as ``NODE_SCHEMA``."""
@@ -332,10 +381,37 @@ class _Staging:
         }
         write_part(folder, tables, meta)
 
+    def events(self) -> list[JournalEvent]:
+        """The rows of the graph that were made, in the order of their positions."""
+        nodes = self._nodes.named()
+        found: list[tuple[int, int, JournalEvent]] = []
+        for name, made in self._rows.items():
+            types = list(made.types)
+            used: dict[int, list[tuple[int, str]]] = {}
+            for at, node in made.used:
+                used.setdefault(at, []).append(nodes[node])
+            for at, (seq, time_ms, _, code, src, dst, value) in enumerate(made.rows):
+                told = zip(self._attributes, made.attributes[at], strict=True) if made.attributes else ()
+                event = JournalEvent(
+                    seq=seq,
+                    time_ms=time_ms,
+                    type=types[code],
+                    src=nodes[src],
+                    dst=None if dst < 0 else nodes[dst],
+                    # As the edges of a snapshot hold it.
+                    value=float(np.float32(value)),
+                    used=tuple(dict.fromkeys(used.get(at, ()))),
+                    lists_account=name == "accounts",
+                    attributes={one: given for one, given in told if given is not None},
+                )
+                found.append((seq, made.ordinals[at], event))
+        found.sort(key=lambda one: one[:2])
+        return [event for _, _, event in found]
+
     def _take(self, row: JournalRow) -> None:
         match row.content:
             case LiveEvent() as event:
-                self._take_event(row, event)
+                self.take_event(row, event)
             case LiveVerdict() as verdict:
                 self._counts["verdicts"] += 1
                 account = self._nodes.number(ACCOUNT, verdict.account)
@@ -357,7 +433,8 @@ class _Staging:
         (alias,) = account_aliases([account], self._hasher)
         return [self._erased.digest(account), self._erased.alias_digest(int(alias[0]), int(alias[1]))]
 
-    def _take_event(self, row: JournalRow, event: LiveEvent) -> None:
+    def take_event(self, row: JournalRow, event: LiveEvent) -> None:
+        """Take in a row that is an event."""
         name = "accounts" if self._lists(event.event_type) else "events"
         self._counts[name] += 1
         known = event.event_type in self._types or self._any_type

@@ -22,6 +22,10 @@ class GraphStoreError(RingwatchError):
     """A Neo4j cannot be used as asked."""
 
 
+class GraphStoreAway(GraphStoreError):
+    """A Neo4j cannot be used now, and may be soon; what was asked of it can be asked again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A database on a Neo4j server.
@@ -118,10 +122,11 @@ def in_plain_words(target: Target) -> Iterator[None]:
         target: The database.
 
     Raises:
-        GraphStoreError: In the place of what the driver raises.
+        GraphStoreError: In the place of what the driver raises; :class:`GraphStoreAway` for what passes.
     """
     from neo4j import exceptions
 
+    passing = False
     try:
         yield
     except exceptions.AuthError:
@@ -132,8 +137,10 @@ def in_plain_words(target: Target) -> Iterator[None]:
         problem = (
             f"cannot be reached or went away ({_first_line(error)}); start it, then run the command again"
         )
+        passing = True
     except exceptions.Neo4jError as error:
         code = str(error.code or "")
+        passing = error.is_retryable()
         if "DatabaseNotFound" in code:
             problem = f"has no database {target.database!r}; set NEO4J_DATABASE or --database"
         elif "AuthenticationRateLimit" in code:
@@ -151,10 +158,11 @@ def in_plain_words(target: Target) -> Iterator[None]:
             problem = f"says {_first_line(error)} ({code})"
     except (exceptions.DriverError, OSError) as error:
         problem = f"cannot be used ({_first_line(error)}); run the command again once it is back"
+        passing = isinstance(error, OSError) or error.is_retryable()
     else:
         return
     message = f"{target.shown}: {problem}"
-    raise GraphStoreError(message)
+    raise (GraphStoreAway if passing else GraphStoreError)(message)
 
 
 def _first_line(error: BaseException) -> str:

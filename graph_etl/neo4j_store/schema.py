@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graph_etl.neo4j_store.connection import GraphStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from neo4j import Session
 
@@ -116,6 +116,22 @@ def create_indexes(session: Session) -> None:
         session.run(f"CREATE INDEX {name} IF NOT EXISTS FOR {target}").consume()
     session.run(f"CALL db.awaitIndexes({_INDEXES_WITHIN_S})").consume()
     _complain_of(missing_indexes(session))
+
+
+def create_live_indexes(session: Session, types: Collection[str]) -> None:
+    """Create the indexes by which a load finds what was written since the snapshot, and wait for them.
+
+    Args:
+        session: A session.
+        types: Types of relationships that come from events.
+    """
+    for label in ("Account", "Identifier", "Entity", "Verdict"):
+        name = f"ringwatch_{label}_live".lower()
+        session.run(f"CREATE INDEX {name} IF NOT EXISTS FOR (n:{label}) ON (n.live_seq)").consume()
+    for kind in sorted(types):
+        name = f"ringwatch_type_{kind}_live".lower()
+        session.run(f"CREATE INDEX {name} IF NOT EXISTS FOR ()-[x:{kind}]-() ON (x.live_seq)").consume()
+    session.run(f"CALL db.awaitIndexes({_INDEXES_WITHIN_S})").consume()
 
 
 def missing_indexes(session: Session) -> list[str]:

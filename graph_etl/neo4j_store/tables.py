@@ -248,15 +248,25 @@ class GraphTables:
         """
         table = self.snapshot.verdicts
         accounts = self.snapshot.account_ids.take(table["account"].to_numpy().astype(np.int64))
-        named = table.with_columns(
-            account=pl.Series(accounts).cast(pl.String),
-            label=pl.col("label").replace_strict(VERDICT_WORDS, return_dtype=pl.String),
-        )
-        # A verdict that was given twice is two verdicts.
-        numbered = named.with_columns(nth=pl.int_range(pl.len()).over(named.columns))
-        return numbered.with_columns(id=_verdict_ids(numbered)).select(
-            "id", "account", "label", "known_ms", "reason", "source", "abuse_type", "undoes"
-        )
+        return named_verdicts(table.with_columns(account=pl.Series(accounts).cast(pl.String)))
+
+
+def named_verdicts(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Give verdicts their ids and words.
+
+    Args:
+        verdicts: All verdicts on some accounts, in the order of a snapshot: ``account`` (String, account id)
+            and the other columns of a snapshot's verdicts.
+
+    Returns:
+        As :meth:`GraphTables.verdicts`.
+    """
+    named = verdicts.with_columns(label=pl.col("label").replace_strict(VERDICT_WORDS, return_dtype=pl.String))
+    # A verdict that was given twice is two verdicts.
+    numbered = named.with_columns(nth=pl.int_range(pl.len()).over(named.columns))
+    return numbered.with_columns(id=_verdict_ids(numbered)).select(
+        "id", "account", "label", "known_ms", "reason", "source", "abuse_type", "undoes"
+    )
 
 
 def entries_of(
