@@ -1,13 +1,16 @@
 """The graph in Neo4j: what things are called there, loading, checking, writing back, following, exporting."""
 
 from graph_etl.neo4j_store.connection import GraphStoreError, Target, connect, session
+from graph_etl.neo4j_store.follow import FollowReport, Lag, follow
 from graph_etl.neo4j_store.load import LoadCounts, LoadReport, load
 from graph_etl.neo4j_store.query_pack import Parameter, Query, queries, query, run_query
 from graph_etl.neo4j_store.results import Results
 from graph_etl.neo4j_store.write_back import WriteBackReport, write_back
 
 __all__ = [
+    "FollowReport",
     "GraphStoreError",
+    "Lag",
     "LoadCounts",
     "LoadReport",
     "Parameter",
@@ -16,6 +19,7 @@ __all__ = [
     "Target",
     "WriteBackReport",
     "connect",
+    "follow",
     "load",
     "queries",
     "query",

@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.neo4j import write_back
+from ringwatch.commands.neo4j import follow, write_back
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,5 +14,6 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
+    follow.add_to(group)
     write_back.add_to(group)
     app.add_typer(group, name="neo4j")
