@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graph_etl.neo4j_store.statements import NODE_PROPERTIES, TIMES
+from graph_etl.neo4j_store.statements import PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
 
-_PROPERTIES: Final = NODE_PROPERTIES | {"known_ms": "known_at"}
 _NO_PROPERTIES: Final = frozenset({"node", "key", "start", "end"})
 
 
@@ -31,7 +32,14 @@ class Field(NamedTuple):
     @property
     def is_time(self) -> bool:
         """Whether the database holds it as a time."""
-        return self.column in TIMES
+        return self.column != self.name
+
+    def shown(self, value: Any) -> Any:
+        """A value as people read it: times in ISO 8601, the others as they are."""
+        if self.is_time and isinstance(value, int):
+            with suppress(OverflowError, ValueError, OSError):  # years that Python does not have
+                return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds")
+        return value
 
 
 def fields_of(schema: Mapping[str, pl.DataType]) -> tuple[Field, ...]:
@@ -44,7 +52,7 @@ def fields_of(schema: Mapping[str, pl.DataType]) -> tuple[Field, ...]:
         One for each column that is neither a key nor an end of a relationship, in their order.
     """
     return tuple(
-        Field(column, _PROPERTIES.get(column, column), kind)
+        Field(column, PROPERTIES.get(column, column), kind)
         for column, kind in schema.items()
         if column not in _NO_PROPERTIES
     )
