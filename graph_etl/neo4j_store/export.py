@@ -15,7 +15,7 @@ import polars.selectors as cs
 from graph_etl.neo4j_store.connection import GraphStoreError
 from graph_etl.neo4j_store.fields import fields_of
 from graph_etl.neo4j_store.naming import HAS_VERDICT
-from graph_etl.neo4j_store.schema import FORMAT, STATE
+from graph_etl.neo4j_store.schema import FORMAT, STATE, contents_of
 from graph_etl.neo4j_store.tables import ROWS_AT_ONCE, GraphTables
 from graph_etl.workspace import fresh_folder
 
@@ -200,7 +200,7 @@ class _Export:
             name = f"relationships-{number}-{table.type}"
             self._table("relationships", table.type, name, parts, table.relation.edges)
         self._verdicts(tables)
-        self._table("nodes", "RingwatchState", "state", [self._state()], 1)
+        self._table("nodes", "RingwatchState", "state", [self._state(tables)], 1)
         script = self.folder / SCRIPT
         script.write_text(self._script(database), encoding="utf-8")
         script.chmod(0o755)
@@ -225,9 +225,10 @@ class _Export:
         parts = [_as_imported(given)] if len(verdicts) else []
         self._table("relationships", HAS_VERDICT, f"relationships-{HAS_VERDICT}", parts, len(verdicts))
 
-    def _state(self) -> pl.DataFrame:
+    def _state(self, tables: GraphTables) -> pl.DataFrame:
         """The node that says what the database holds, as a load leaves it."""
         manifest = self.snapshot.manifest
+        lists = contents_of(tables)
         return pl.DataFrame(
             {
                 ":ID": [self.snapshot.n_nodes + len(self.snapshot.verdicts)],
@@ -236,6 +237,8 @@ class _Export:
                 "data:string": [manifest["name"]],
                 "key_fingerprint:string": pl.Series([manifest["key_fingerprint"]], dtype=pl.String),
                 "snapshot:string": [self.snapshot.id],
+                "journal_seq:long": [self.snapshot.last_seq],
+                **{f"{name}:string[]": [";".join(values) or None] for name, values in lists.items()},
             }
         )
 

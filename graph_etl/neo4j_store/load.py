@@ -173,6 +173,8 @@ class _Loading:
     def run(self, opened: Session, *, repair: bool) -> LoadReport:
         """Work out what changes, and write it."""
         if self._base(self._state(opened), repair=repair)[0] is None:
+            # An imported database holds all but these.
+            schema.create_schema(opened, self.tables.labels)
             return self._nothing_to_do()
         schema.create_constraints(opened, self.tables.labels)
         opened.execute_write(lambda work: work.run(_CLAIM, self._owner, lock=LOCK).consume())
@@ -263,12 +265,7 @@ class _Loading:
 
     def _contents(self) -> dict[str, list[str]]:
         """Labels, types and properties of attributes that a repair has to look for."""
-        columns = self.tables.nodes(0, np.empty(0, np.int32)).columns
-        return {
-            "load_labels": [label.label for label in self.tables.labels],
-            "load_types": list(dict.fromkeys(table.type for table in self.tables.relationship_tables)),
-            "load_attributes": [name for name in columns if name.startswith("attr_")],
-        }
+        return schema.contents_of(self.tables)
 
     def _changes(self, base: str, state: dict[str, Any]) -> SnapshotChanges | DatabaseChanges:
         if base == DATABASE:

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 # at 20 µs a row instead of 2.
 _ONE_RECORD: Final = 500_000
 
-_SCHEMA: Final = RELATIONSHIP_SCHEMA | {"start": pl.Int64(), "end": pl.Int64()}
+_SCHEMA: Final[dict[str, pl.DataType]] = {
+    **RELATIONSHIP_SCHEMA,
+    "start": pl.Int64(),
+    "end": pl.Int64(),
+}
 _VALUES: Final = tuple(column for column in _SCHEMA if column not in ("start", "end"))
 _PAIR: Final = ("end", "start")
 
@@ -121,7 +125,7 @@ class RelationshipCheck:
         elif low < n_nodes:
             ends = np.arange(low, min(high, n_nodes), dtype=np.int32)
             parts += [
-                self.tables.relationships_into(table, ends).cast(_SCHEMA)
+                self.tables.relationships_into(table, ends).with_columns(pl.col(_PAIR).cast(pl.Int64))
                 for table in self.tables.relationship_tables
                 if table.type == name
             ]

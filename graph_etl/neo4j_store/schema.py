@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from graph_etl.neo4j_store.connection import GraphStoreError
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from graph_etl.neo4j_store.connection import Target
     from graph_etl.neo4j_store.naming import NodeLabel
+    from graph_etl.neo4j_store.tables import GraphTables
 
 FORMAT: Final = 1
 STATE: Final = "graph"
@@ -146,6 +149,23 @@ def _complain_of(missing: Sequence[str]) -> None:
     if missing:
         message = f"constraints or indexes are missing: {', '.join(missing)}; drop what stands in their way"
         raise GraphStoreError(message)
+
+
+def contents_of(tables: GraphTables) -> dict[str, list[str]]:
+    """What a database that holds a snapshot says of its labels, for those who look for all of it.
+
+    Args:
+        tables: Tables of the snapshot.
+
+    Returns:
+        Labels of nodes, types of relationships and properties of attributes, by property of the state.
+    """
+    columns = tables.nodes(0, np.empty(0, np.int32)).columns
+    return {
+        "load_labels": [label.label for label in tables.labels],
+        "load_types": list(dict.fromkeys(table.type for table in tables.relationship_tables)),
+        "load_attributes": [name for name in columns if name.startswith("attr_")],
+    }
 
 
 def read_state(session: Session) -> dict[str, Any] | None:
