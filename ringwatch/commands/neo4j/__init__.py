@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.neo4j import follow, write_back
+from ringwatch.commands.neo4j import export, follow, verify, write_back
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,6 +14,8 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
+    export.add_to(group)
     follow.add_to(group)
+    verify.add_to(group)
     write_back.add_to(group)
     app.add_typer(group, name="neo4j")
