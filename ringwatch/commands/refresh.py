@@ -1,12 +1,16 @@
 """`ringwatch refresh`: the journal becomes a new snapshot, bundle and rings run, put to use if they hold."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ringwatch.console import Outcome
+from ringwatch.console import Outcome, Steps
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from graph_etl import Workspace
+    from scoring_service.policy import Policy
 
 EXIT_HELD_BACK: Final = 3
 """The gate did not hold: nothing changed."""
@@ -50,12 +54,13 @@ def _refresh(
     options = Options.of(workspace, seed, as_json)
     place = Workspace(options.workspace)
     screen = options.screen
+    policy = load_policy(ServiceSettings().policy)
     with open_journal(options.workspace) as journal, screen.progress() as progress:
         done = refresh(
             place,
             place.open_snapshot().spec if spec is None else load_spec(spec),
             journal,
-            load_policy(ServiceSettings().policy),
+            policy,
             append=spec is None,
             data_dir=data,
             limits=Limits(quality_loss=quality_loss, drift=drift),
@@ -63,6 +68,7 @@ def _refresh(
             seed=options.seed,
             progress=progress,
         )
+        shown = _show_in_neo4j(place, done.snapshot, policy, progress) if done.published else None
     failed = [check for check in done.checks if not check.passed]
     screen.table(
         ["check", "holds", "in use", "new", "limit", ""],
@@ -75,6 +81,16 @@ def _refresh(
         f"rings {done.rings}: {verdict}; {took or 'all done before'}",
         style="bold",
     )
+    if shown is not None and shown["problem"] is None:
+        screen.say(
+            f"neo4j: {shown['target']} shows it: {shown['loaded']:,} nodes, relationships and verdicts, "
+            f"{shown['written_back']:,} scores, rings and links changed"
+        )
+    elif shown is not None:
+        screen.note(
+            f"warning: Neo4j does not show what is in use now: {shown['problem']}; the next refresh "
+            "catches up, or `ringwatch neo4j load` and then `ringwatch neo4j write-back`"
+        )
     follow = None if done.published else options.next_command("bundle compare", done.bundle)
     result = {
         "snapshot": done.snapshot,
@@ -84,6 +100,42 @@ def _refresh(
         "published": done.published,
         "checks": [check.as_dict() for check in done.checks],
         "seconds": done.seconds,
+        "neo4j": shown,
     }
     screen.finish(Outcome("refresh", options.workspace, result, next_command=follow))
     return 0 if done.published else EXIT_HELD_BACK
+
+
+def _show_in_neo4j(
+    place: "Workspace", snapshot_id: str, policy: "Policy", progress: Steps
+) -> dict[str, Any] | None:
+    """Load and write back what was published, if a Neo4j is configured; one that is away fails nothing.
+
+    Args:
+        place: The workspace.
+        snapshot_id: The snapshot that is in use now.
+        policy: Turns scores into risk levels.
+        progress: Told what is being done.
+
+    Returns:
+        Where to, how much changed there, and the problem if there was one; None without a Neo4j.
+    """
+    from graph_etl.errors import RingwatchError
+    from graph_etl.neo4j_store import load, write_back
+    from ringwatch.commands.neo4j.options import target_of
+    from ringwatch.neo4j_results import gather_results
+    from ringwatch.settings import Neo4jSettings
+
+    if not Neo4jSettings().uri:
+        return None
+    shown: dict[str, Any] = {"target": None, "loaded": 0, "written_back": 0, "problem": None}
+    try:
+        target = target_of()
+        shown["target"] = target.shown
+        snapshot = place.open_snapshot(snapshot_id)
+        shown["loaded"] = load(snapshot, place, target, progress=progress).changed
+        results = gather_results(place, snapshot, policy, progress=progress)
+        shown["written_back"] = write_back(target, results, progress=progress).changed
+    except RingwatchError as error:
+        shown["problem"] = str(error)
+    return shown

@@ -13,6 +13,7 @@ import pytest
 
 from graph_etl import LiveEvent, LiveVerdict, Workspace
 from graph_etl.identifiers import Hasher, keys_of
+from graph_etl.neo4j_store import Target, connect, session
 from ringwatch import run
 from ringwatch.commands.refresh import EXIT_HELD_BACK
 from ringwatch.refreshing import STATE
@@ -54,8 +55,16 @@ def refresh(workspace: Path, capsys: pytest.CaptureFixture[str], *more: str) -> 
     return code, json.loads(capsys.readouterr().out)["result"]
 
 
+@pytest.fixture
+def neo4j(neo4j_database: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """A Neo4j that the environment names."""
+    monkeypatch.setenv("NEO4J_URI", neo4j_database.uri)
+    monkeypatch.setenv("NEO4J_PASSWORD", neo4j_database.password)
+    return neo4j_database
+
+
 def test_what_the_journal_holds_comes_into_use_at_once(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, neo4j: Target, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = Workspace(workspace)
     before = place.current()
@@ -79,18 +88,30 @@ def test_what_the_journal_holds_comes_into_use_at_once(
     assert snapshot.account_ids[: earlier.n_accounts] == earlier.account_ids.to_list()
     assert len([one for one in place.history() if one.after["snapshot"] == snapshot.id]) == 1
     assert not (workspace / STATE).exists()
+    # Neo4j shows it too.
+    assert result["neo4j"]["problem"] is None
+    with connect(neo4j) as driver, session(driver, neo4j) as opened:
+        state = opened.run("MATCH (s:RingwatchState) RETURN s.snapshot, s.bundle, s.run").single(strict=True)
+        bad = opened.run("MATCH (a:Account {id: 'night-0'}) RETURN a.verdict, a.model_version").values()
+    assert state.values() == [after["snapshot"], after["bundle"], after["rings"]]
+    assert bad == [["bad", after["bundle"]]]
 
 
 def test_nothing_changes_where_the_gate_does_not_hold(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
     before = Workspace(workspace).current()
     code, result = refresh(workspace, capsys, "--drift", "0")
     assert (code, result["published"]) == (EXIT_HELD_BACK, False)
     assert [check["name"] for check in result["checks"] if not check["passed"]] == ["drift"]
     assert Workspace(workspace).current() == before
+    assert result["neo4j"] is None
+    # A Neo4j that is away holds nobody up.
     code, result = refresh(workspace, capsys, "--drift", "0", "--force")
     assert (code, result["published"]) == (0, True)
+    assert Workspace(workspace).current()["bundle"] == result["bundle"]
+    assert result["neo4j"]["problem"].startswith("bolt://127.0.0.1:1: cannot be reached")
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ def test_what_another_run_had_staged_does_not_come_into_sight(
 
 def test_of_two_at_once_one_is_refused(database: Target, first: Results, timed_snapshot: Snapshot) -> None:
     other = results_of(timed_snapshot, "run2", {"farm": FARM})
-    asked = []
+    asked: list[Any] = []
 
     def meanwhile(step: str, done: int, total: int) -> None:
         if step == "rings" and not asked:
