@@ -198,17 +198,13 @@ class LocalNeo4j:
                 env=self._environment(),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _READY_S
-        while not self._answers():
-            if self._process.poll() is not None:
-                self._process = None
-                message = f"Neo4j ended while it started; {log} says why"
-                raise LocalNeo4jError(message)
-            if time.monotonic() > deadline:
-                self.kill()
-                message = f"Neo4j did not answer within {_READY_S:.0f} s; {log} says why"
-                raise LocalNeo4jError(message)
-            time.sleep(0.1)
+        try:
+            self._await(self._process, log)
+        except (
+            BaseException
+        ):  # also where somebody stops the waiting: no server may stay that nobody knows of
+            self.kill()
+            raise
         return self
 
     def stop(self) -> None:
@@ -237,6 +233,17 @@ class LocalNeo4j:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def _await(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        deadline = time.monotonic() + _READY_S
+        while not self._answers():
+            if process.poll() is not None:
+                message = f"Neo4j ended while it started; {log} says why"
+                raise LocalNeo4jError(message)
+            if time.monotonic() > deadline:
+                message = f"Neo4j did not answer within {_READY_S:.0f} s; {log} says why"
+                raise LocalNeo4jError(message)
+            time.sleep(0.1)
 
     def _answers(self) -> bool:
         try:
