@@ -60,9 +60,8 @@ def _follow(
             tell=_LagLines(screen, every),
             note=screen.note,
         )
-    screen.heading(
-        f"{target.shown}: snapshot {report.snapshot} and the journal up to row {report.journal_seq:,}"
-    )
+    holds = f"snapshot {report.snapshot} and the journal up to row {report.journal_seq:,}"
+    screen.heading(f"{target.shown}: {holds}")
     screen.say(
         f"{report.rows:,} rows in {report.transactions:,} transactions; {_behind(report.rows_behind)};"
         f" slowest {report.slowest_s:.1f} s from acceptance to Neo4j"
