@@ -224,7 +224,7 @@ class SnapshotChanges:
         both = rows.join(stay, on=PAIR, how="inner", maintain_order="left", suffix="_before")
         values = [name for name in RELATIONSHIP_SCHEMA if name not in PAIR]
         same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_before")) for name in values)
-        updated = both.filter(~same).select(RELATIONSHIP_SCHEMA)
+        updated = both.filter(~same).select(RELATIONSHIP_SCHEMA.keys())
         deleted = stay.join(rows, on=PAIR, how="anti").select("start", "end").sort("end", "start")
         untouched += len(both) - len(updated)
         return RelationshipChange(kind, created, updated, deleted, untouched, len(moved) - len(stay), done)
