@@ -149,7 +149,8 @@ class Batches:
                 raise self._taken_over()
             return work.run(query, parameters).values()
 
-        return self._persist(self._sessions[0], write)
+        written: list[list[Any]] = self._persist(self._sessions[0], write)
+        return written
 
     def check(self, touched: int, expected: int) -> None:
         """Stop where the database is not as it should be.

@@ -97,8 +97,10 @@ def database(neo4j_server: Target) -> Target:
     return neo4j_server
 
 
-def _load(built: Built, target: Target, **options: bool) -> tuple[LoadCounts, LoadCounts, LoadCounts]:
-    report = load(built.snapshot, built.workspace, target, **options)
+def _load(
+    built: Built, target: Target, *, dry_run: bool = False
+) -> tuple[LoadCounts, LoadCounts, LoadCounts]:
+    report = load(built.snapshot, built.workspace, target, dry_run=dry_run)
     return report.nodes, report.relationships, report.verdicts
 
 
