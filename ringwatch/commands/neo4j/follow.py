@@ -63,7 +63,7 @@ def _follow(
     holds = f"snapshot {report.snapshot} and the journal up to row {report.journal_seq:,}"
     screen.heading(f"{target.shown}: {holds}")
     screen.say(
-        f"{report.rows:,} rows in {report.transactions:,} transactions; {_behind(report.rows_behind)};"
+        f"{report.rows:,} rows taken in {report.seconds:.1f} s; {_behind(report.rows_behind)};"
         f" slowest {report.slowest_s:.1f} s from acceptance to Neo4j"
     )
     screen.finish(Outcome("neo4j follow", options.workspace, asdict(report)))
