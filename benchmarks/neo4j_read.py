@@ -4,8 +4,8 @@
 
 Data: drawn in the database by a query, no seed: users, devices and log-ins with a time, each log-in a
 relationship. A server of its own is started, with 1 GiB of heap, unless ``--uri`` names an empty database
-(NEO4J_PASSWORD). Each build is a fresh process. Its peak is the largest resident set that the kernel saw: once
-when all rows were read and staged, which is what one page bounds, and once at the end, when the build has
+(NEO4J_PASSWORD). Each build is a fresh process. Its peak is the largest resident set that the kernel saw:
+once when all rows were read and staged, which is what one page bounds, and once when the build has
 merged them, as it does with files too. Both builds must give one content hash.
 """
 

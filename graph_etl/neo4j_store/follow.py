@@ -31,6 +31,7 @@ POLL_S: Final = 0.1
 """How often the journal is looked at where it had nothing new."""
 
 _AGAIN_S: Final = 2.0
+_MOST_GIVEN_WAY: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class _Follower:
     _changes: LiveChanges | None = None
     _held_seq: int = 0
     _told_s: float = 0.0
+    _n_given_way: int = 0
 
     def run(self) -> FollowReport:
         started = time.monotonic()
@@ -177,15 +179,28 @@ class _Follower:
             seq = self.report.journal_seq
             rows = until_erasure(self.journal.rows(seq, BATCH_ROWS)) if self.journal.last_seq() > seq else []
             if rows:
-                try:
-                    self._write(opened, rows)
-                except _Moved:
-                    self._changes = None
+                self._try_to_write(opened, rows)
                 continue
             self._look(0, 0.0)
             if self.once:
                 return
             self.stop.wait(POLL_S)
+
+    def _try_to_write(self, opened: Session, rows: list[JournalRow]) -> None:
+        from neo4j.exceptions import TransientError
+
+        try:
+            self._write(opened, rows)
+        except _Moved:
+            self._changes = None
+        except TransientError:
+            # Somebody else writes too, and one of the two had to give way.
+            self._changes = None
+            self._n_given_way += 1
+            if self._n_given_way > _MOST_GIVEN_WAY:
+                raise
+        else:
+            self._n_given_way = 0
 
     def _begin(self, opened: Session) -> bool:
         """Find out what the database holds; False while a load is running."""

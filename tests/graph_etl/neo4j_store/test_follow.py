@@ -17,6 +17,7 @@ import pytest
 
 from graph_etl import Content, LiveErasure, LiveEvent, LiveVerdict, build
 from graph_etl.neo4j_store import GraphStoreError, Lag, Target, connect, follow, load, session
+from ringwatch.local_neo4j import LocalNeo4j
 from tests.building import Built, build_from_text
 from tests.graph_etl.journals import LinesJournal, write_journal
 from tests.graph_etl.neo4j_store.shown import differences, shown
@@ -309,6 +310,45 @@ def test_what_cannot_be_followed_is_one_clear_line(database: Target, tmp_path: P
     _value(database, write.format("loading = null, s.snapshot = 'sgone'"))
     with pytest.raises(GraphStoreError, match=r"holds snapshot sgone, which .* has no more"):
         follow(database, built.workspace, journal, once=True)
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_is_waited_for(tmp_path: Path) -> None:
+    with LocalNeo4j(tmp_path / "neo4j", password="ringwatch-outage", heap="768m") as server:
+        target = Target(server.uri, password="ringwatch-outage")
+        built = _loaded(target, tmp_path / "built")
+        said = _said(7, 60)
+        journal = write_journal(tmp_path / "journal", said[:30])
+        lags: list[Lag] = []
+        lines: list[str] = []
+        stop = threading.Event()
+        done: list[Any] = []
+        thread = threading.Thread(
+            target=lambda: done.append(
+                follow(target, built.workspace, journal, stop=stop, tell=lags.append, note=lines.append)
+            )
+        )
+        thread.start()
+        try:
+            _wait_for(lambda: bool(lags) and lags[-1].seq == 30)
+            server.stop()
+            write_journal(tmp_path / "journal", said[30:], append=True)
+            _wait_for(lambda: bool(lines))
+            assert lags[-1].seq == 30
+            server.start()
+            _wait_for(lambda: lags[-1].seq == 60)
+        finally:
+            stop.set()
+            thread.join(60)
+        assert (done[0].rows, done[0].outages) == (60, 1)
+        assert lines == [lines[0], f"{target.shown}: is back"]
+        assert "went away" in lines[0]
+        assert lines[0].endswith("; waiting for it")
+        followed = shown(target)
+        rebuilt = _rebuilt(built, journal)
+        _empty(target)
+        load(rebuilt.snapshot, rebuilt.workspace, target)
+        assert differences(followed, shown(target), leave_out=HUBS) == []
 
 
 def _wait_for(holds: Any, within_s: float = 60.0) -> None:

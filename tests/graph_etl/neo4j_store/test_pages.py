@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from graph_etl import DataError, RingwatchError, SpecError, Workspace, build
 from graph_etl.neo4j_store import Target, connect, session
 from graph_etl.neo4j_store.pages import open_answer
 from graph_etl.spec import parse_spec
+from ringwatch.local_neo4j import LocalNeo4j
 from tests.building import PLATFORM_SPEC, TRANSFERS_SPEC, Built, build_from_text, platform_files
 
 if TYPE_CHECKING:
@@ -357,6 +360,42 @@ def test_a_killed_build_resumes(
     report = build(parse_spec(_spec_text(), tmp_path / "spec.yaml"), Workspace(folder))
     assert (report.content_hash, report.files_reused) == (timed_build.report.content_hash, 1)
     assert [path for path in folder.rglob("*") if ".partial" in path.name] == []
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_in_the_middle_is_one_clear_line_and_the_next_build_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graph_etl.neo4j_store.pages.PAGE_ROWS", 10_000)
+    query = (
+        "UNWIND range(1, 60000) AS n RETURN 'u' + n AS user, 1700000000 + n AS joined, 'd' + n % 50 AS device"
+    )
+    workspace = Workspace(tmp_path / "workspace")
+    with LocalNeo4j(tmp_path / "neo4j", password="ringwatch-outage", heap="768m") as server:
+        monkeypatch.setenv("NEO4J_URI", server.uri)
+        monkeypatch.setenv("NEO4J_PASSWORD", "ringwatch-outage")
+        spec = _spec(query)
+        staged: list[Path] = []
+
+        def stop_in_the_middle() -> None:
+            while len(staged) < 2:
+                staged[:] = list(workspace.staging.glob("[!.]*")) if workspace.staging.exists() else []
+                time.sleep(0.01)
+            server.kill()
+
+        thread = threading.Thread(target=stop_in_the_middle)
+        thread.start()
+        with pytest.raises(DataError) as caught:
+            build(spec, workspace)
+        thread.join()
+        assert "source 'users'" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert workspace.current()["snapshot"] is None
+        server.start()
+        report = build(spec, workspace)
+    assert (report.rows, report.accounts) == (60_000, 60_000)
+    assert report.files_reused >= 2
+    assert report.files_read + report.files_reused == 6
 
 
 def test_ends_that_may_be_accounts_find_them_over_pages(
