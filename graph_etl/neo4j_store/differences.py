@@ -44,6 +44,8 @@ class Difference:
     found: Any = None
 
     def __str__(self) -> str:
+        if self.sort == "schema":
+            return f"{self.subject} is missing or not in use; `ringwatch neo4j load` creates it"
         if self.property is None:
             return f"{self.subject} {_WORDS[self.what]}" if self.what in _WORDS else self.subject
         return f"{self.subject}: {self.property} is {_shown(self.found)}, should be {_shown(self.expected)}"

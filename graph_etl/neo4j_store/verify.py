@@ -130,7 +130,7 @@ def _strangers(opened: Session, tables: GraphTables) -> Iterator[str]:
         f"MATCH (n) WHERE NOT ({none_of_ours}) RETURN labels(n), count(*) ORDER BY count(*) DESC"
     ).values():
         named = f"labelled {':'.join(labels)}" if labels else "without a label"
-        yield f"{count:,} nodes {named} are not Ringwatch's, and are left alone"
+        yield _left_alone(count, "node", named)
     types = {*(table.type for table in tables.relationship_tables), *RESERVED_TYPES}
     for (name,) in opened.run("CALL db.relationshipTypes()").values():
         if name in types:
@@ -138,7 +138,13 @@ def _strangers(opened: Session, tables: GraphTables) -> Iterator[str]:
         quoted = name.replace("`", "``")
         count = opened.run(f"MATCH ()-[r:`{quoted}`]->() RETURN count(r)").single(strict=True)[0]
         if count:
-            yield f"{count:,} relationships {name} are not Ringwatch's, and are left alone"
+            yield _left_alone(count, "relationship", name)
+
+
+def _left_alone(count: int, what: str, named: str) -> str:
+    if count == 1:
+        return f"1 {what} {named} is not Ringwatch's, and is left alone"
+    return f"{count:,} {what}s {named} are not Ringwatch's, and are left alone"
 
 
 _OTHER_LABELS = ("Verdict", "Ring", "RingwatchState", "RingwatchCheckpoint")
