@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.neo4j import export, follow, verify, write_back
+from ringwatch.commands.neo4j import demo, export, follow, load, verify, write_back
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,8 +14,10 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
+    demo.add_to(group)
     export.add_to(group)
     follow.add_to(group)
+    load.add_to(group)
     verify.add_to(group)
     write_back.add_to(group)
     app.add_typer(group, name="neo4j")
