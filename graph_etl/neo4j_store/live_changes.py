@@ -21,6 +21,7 @@ from graph_etl.nodes import ACCOUNT
 from graph_etl.plan import plan_of
 from graph_etl.snapshot import NO_TIME, node_hashes
 from graph_etl.snapshot_writer import VERDICT_SCHEMA
+from graph_etl.spec import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -92,11 +93,18 @@ class LiveChanges:
         self._labels = labels_of(snapshot)
         self._relations: dict[str, Relation] = {relation.name: relation for relation in snapshot.relations}
         self._types = types_of(snapshot)
-        listing = {mapping.type for mapping in self._plan.events if mapping.lists_accounts}
+        of_files = [mapping for mapping in self._plan.events if mapping.source != JOURNAL]
+        listing = {mapping.type for mapping in of_files if mapping.lists_accounts}
+        constants = {mapping.type for mapping in of_files if isinstance(mapping.type, str)}
+        # Types that come from columns may be any that no mapping names.
+        lists_others = any(not isinstance(one, str) for one in listing)
         spec = snapshot.spec
         self._adds_unknown = spec.unknown_accounts == "add" or not spec.accounts
-        # Types that come from columns are any; then an account's first row tells nothing and counts.
-        self._listing_types = {at for at, name in enumerate(snapshot.event_types) if name in listing}
+        self._listing_types = {
+            at
+            for at, name in enumerate(snapshot.event_types)
+            if name in listing or (lists_others and name not in constants)
+        }
         self._flags = {attribute.name for attribute in snapshot.attributes if attribute.type == "flag"}
         self._tombstone = tombstone
         self._listed: set[str] = set()
