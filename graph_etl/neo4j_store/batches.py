@@ -44,13 +44,14 @@ class Batch:
         query: Cypher that begins with ``UNWIND $rows``.
         rows: Makes the rows.
         expected: How many things it touches, if all is as it should be.
-        taken: Told of what it returns, a row for each thing; None: it returns one count of them.
+        taken: Told of the lists that it returns, each of one value for each thing; None: it returns how many
+            there are.
     """
 
     query: str
     rows: Callable[[], list[Any]]
     expected: int
-    taken: Callable[[list[list[int]]], None] | None = None
+    taken: Callable[[list[int], list[int]], None] | None = None
 
 
 class Batches:
@@ -192,7 +193,7 @@ class Batches:
             found = work.run(
                 _HEAD + batch.query, rows=rows, slot=slot, loader=self._loader, number=number
             ).values()
-            touched = len(found) if batch.taken is not None else found[0][0]
+            touched = found[0][0] if batch.taken is None else len(found[0][0])
             if touched == batch.expected:
                 return found
             loader, reached = work.run(
@@ -208,7 +209,7 @@ class Batches:
         found = self._persist(self._sessions[slot], write)
         self.written += 1
         if batch.taken is not None and found is not None:
-            batch.taken(found)
+            batch.taken(*found[0])
 
     def _persist(self, opened: Session, write: Callable[[Transaction], Any]) -> Any:
         """Do something in a transaction, again and again while it fails for reasons that pass."""

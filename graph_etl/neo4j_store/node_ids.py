@@ -77,11 +77,11 @@ class NodeIds:
                 self.ids[there["node"].to_numpy()] = there["id"].to_numpy()
             return
         keys = self._tables.keys(unknown).to_list()
-        for place, found in find_by_key(opened, label, keys):
-            self.ids[unknown[place]] = found
+        places, found = find_by_key(opened, label, keys)
+        self.ids[unknown[places]] = found
 
 
-def find_by_key(opened: Session, label: NodeLabel, keys: Sequence[str]) -> list[tuple[int, int]]:
+def find_by_key(opened: Session, label: NodeLabel, keys: Sequence[str]) -> tuple[list[int], list[int]]:
     """Look nodes up by their keys.
 
     Args:
@@ -90,11 +90,14 @@ def find_by_key(opened: Session, label: NodeLabel, keys: Sequence[str]) -> list[
         keys: Their keys.
 
     Returns:
-        For each that is there its place among the keys and its id in the database.
+        Of those that are there, the places among the keys and the ids in the database.
     """
     query = statements.find_nodes(label)
-    found: list[tuple[int, int]] = []
+    places: list[int] = []
+    ids: list[int] = []
     for first in range(0, len(keys), _SOUGHT_AT_ONCE):
         rows = [[at, key] for at, key in enumerate(keys[first : first + _SOUGHT_AT_ONCE], first)]
-        found += [(place, there) for place, there in opened.run(query, rows=rows).values()]
-    return found
+        there = opened.run(query, rows=rows).single(strict=True)
+        places += there[0]
+        ids += there[1]
+    return places, ids

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -48,7 +49,7 @@ class RelationshipTable(NamedTuple):
     type: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GraphTables:
     """The tables of a snapshot, each in an order that is the same in every run.
 
@@ -234,9 +235,12 @@ class GraphTables:
     def _kept(self, start: NDArray[np.int32], end: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which entries of an undirected relation count: both ends hold each, one of them keeps it."""
         # By stable names, so that it is the same end whatever their indices are.
-        names = self.snapshot.names_of_nodes()
-        kept: NDArray[np.bool_] = names[start] <= names[end]
+        kept: NDArray[np.bool_] = self._names[start] <= self._names[end]
         return kept
+
+    @cached_property
+    def _names(self) -> NDArray[np.uint64]:
+        return self.snapshot.names_of_nodes()
 
     def verdicts(self) -> pl.DataFrame:
         """What was said of accounts.

@@ -14,7 +14,6 @@ from graph_etl.neo4j_store.connection import session
 from graph_etl.neo4j_store.node_ids import MISSING, find_by_key
 
 if TYPE_CHECKING:
-
     from neo4j import Driver
     from numpy.typing import NDArray
 
@@ -111,8 +110,8 @@ class Writer:
             ids[:] = gone.keys
         else:
             with session(self._driver, self._target) as opened:
-                for place, found in find_by_key(opened, gone.label, [str(key) for key in gone.keys]):
-                    ids[place] = found
+                places, found = find_by_key(opened, gone.label, [str(key) for key in gone.keys])
+            ids[places] = found
         for place in np.flatnonzero((gone.degrees > _DETACHED_A_BATCH) & (ids != MISSING)).tolist():
             some = {"node": int(ids[place]), "limit": _DETACHED_A_BATCH}
             while self._batches.again(statements.THIN_OUT, some)[0][0]:
@@ -143,9 +142,8 @@ class Writer:
             done = self._batches.again(statements.SET_VERDICTS, {"rows": rows})[0][0]
             self._batches.check(done, len(part))
 
-    def _created(self, nodes: NDArray[np.int32], found: list[list[int]]) -> None:
-        pairs = np.array(found, np.int64)
-        self._ids.ids[nodes[pairs[:, 0]]] = pairs[:, 1]
+    def _created(self, nodes: NDArray[np.int32], places: list[int], ids: list[int]) -> None:
+        self._ids.ids[nodes[places]] = ids
 
     def _with_ids(self, rows: pl.DataFrame) -> list[Any]:
         ids = self._ids.ids[rows["node"].to_numpy()]
