@@ -8,8 +8,8 @@
 // Param limit (whole number, default 100): rows at most
 // Returns: table: one row a bad account and an account that appeared after its verdict, the latest first, and
 //   what they share
-// Bound: `limit` rows; the 1,000 latest bad verdicts of that time, 200 relationships and the 10 rarest nodes
-//   of each, 100 relationships of each node
+// Bound: `limit` rows; the 500 latest bad verdicts of that time, 200 relationships and the 10 rarest nodes
+//   of each, 50 relationships of each node
 CALL () {
   MATCH (newest:Account)
   WHERE newest.first_seen IS NOT NULL
@@ -23,7 +23,7 @@ CALL (until) {
   WHERE verdict.known_at > until - duration({days: $days}) AND verdict.known_at <= until AND verdict.label = 'bad'
   RETURN verdict
   ORDER BY verdict.known_at DESC
-  LIMIT 1000
+  LIMIT 500
 }
 MATCH (verdict)<-[:HAS_VERDICT]-(bad:Account {verdict: 'bad'})
 WITH until, bad, min(verdict.known_at) AS known_at
@@ -44,7 +44,7 @@ CALL (bad) {
 CALL (thing) {
   MATCH (thing)--(other)
   RETURN other
-  LIMIT 100
+  LIMIT 50
 }
 WITH DISTINCT until, bad, known_at, thing, other
 WHERE other:Account AND other.first_seen > known_at AND other.first_seen <= until

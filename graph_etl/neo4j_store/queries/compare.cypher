@@ -5,19 +5,27 @@
 // Param other (text): id of the account to compare with
 // Returns: table: what is known of both, then what both touch, the rarest first, then what they did to each
 //   other
-// Bound: 170 rows: 9 facts, 100 shared nodes, 50 dealings, 11 links; 2,000 relationships of each account
+// Bound: 170 rows: 9 facts, 100 shared nodes, 50 dealings, 11 links; 1,000 relationships of each account
 MATCH (one:Account {id: $account})
 MATCH (two:Account {id: $other})
 CALL (one) {
+  MATCH (one)-[touch:USED]->(node)
+  RETURN touch, node
+  LIMIT 500
+  UNION
   MATCH (one)-[touch]-(node)
   RETURN touch, node
-  LIMIT 2000
+  LIMIT 500
 }
 WITH one, two, collect([touch, node]) AS of_one
 CALL (two) {
+  MATCH (two)-[touch:USED]->(node)
+  RETURN touch, node
+  LIMIT 500
+  UNION
   MATCH (two)-[touch]-(node)
   RETURN touch, node
-  LIMIT 2000
+  LIMIT 500
 }
 WITH one, two, of_one, collect([touch, node]) AS of_two
 CALL (one, two, of_one, of_two) {

@@ -14,9 +14,13 @@ CALL (account, start) {
   WITH account, one, one.at AS here
   CALL (here) {
     CALL (here) {
+      MATCH (here)-[touch:USED]->(thing)
+      RETURN touch, thing
+      LIMIT 200
+      UNION
       MATCH (here)-[touch]-(thing)
       RETURN touch, thing
-      LIMIT 300
+      LIMIT 200
     }
     WITH touch, thing
     WHERE (thing:Identifier OR thing:Entity AND type(touch) <> 'USED')
@@ -54,9 +58,13 @@ CALL (account, first) {
   WITH account, one, one.at AS here
   CALL (here) {
     CALL (here) {
+      MATCH (here)-[touch:USED]->(thing)
+      RETURN touch, thing
+      LIMIT 200
+      UNION
       MATCH (here)-[touch]-(thing)
       RETURN touch, thing
-      LIMIT 300
+      LIMIT 200
     }
     WITH touch, thing
     WHERE (thing:Identifier OR thing:Entity AND type(touch) <> 'USED')
@@ -94,9 +102,13 @@ CALL (account, second) {
   WITH account, one, one.at AS here
   CALL (here) {
     CALL (here) {
+      MATCH (here)-[touch:USED]->(thing)
+      RETURN touch, thing
+      LIMIT 200
+      UNION
       MATCH (here)-[touch]-(thing)
       RETURN touch, thing
-      LIMIT 300
+      LIMIT 200
     }
     WITH touch, thing
     WHERE (thing:Identifier OR thing:Entity AND type(touch) <> 'USED')

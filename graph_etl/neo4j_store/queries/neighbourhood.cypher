@@ -9,9 +9,13 @@
 //   relationships; a hub is shown, never gone through; the row says how many more
 MATCH (account:Account {id: $account})
 CALL (account) {
+  MATCH (account)-[touch:USED]->(thing)
+  RETURN touch, thing
+  LIMIT 500
+  UNION
   MATCH (account)-[touch]-(thing)
   RETURN touch, thing
-  LIMIT 1000
+  LIMIT 500
 }
 WITH account, collect(CASE WHEN thing:Identifier OR thing:Entity THEN [thing, touch] END) AS touched,
   collect(CASE WHEN thing:Account AND type(touch) <> 'LINKED_TO' THEN [thing, touch] END) AS dealt

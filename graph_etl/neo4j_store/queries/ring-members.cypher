@@ -21,13 +21,16 @@ WITH found[..$limit] AS members, tied[..$limit] AS memberships, size(found) AS i
 CALL (members) {
   UNWIND members AS member
   CALL (member) {
-    MATCH (member)--(thing)
-    WITH thing
-    LIMIT 500
-    WITH DISTINCT thing
-    WHERE (thing:Identifier OR thing:Entity) AND NOT thing.hub
+    MATCH (member)-[:USED]->(thing)
     RETURN thing
+    LIMIT 500
+    UNION
+    MATCH (member)--(thing)
+    RETURN thing
+    LIMIT 500
   }
+  WITH DISTINCT member, thing
+  WHERE (thing:Identifier OR thing:Entity) AND NOT thing.hub
   WITH thing, collect(member) AS sharing
   WHERE size(sharing) >= 2 AND (thing.accounts <= $rare OR thing.accounts <= 2 * size(sharing))
   WITH thing, sharing, toFloat(size(sharing)) * size(sharing) / thing.accounts AS telling

@@ -21,13 +21,16 @@ WITH ring, found[..120] AS members, tied[..120] AS memberships, size(found) AS m
 CALL (members) {
   UNWIND members AS member
   CALL (member) {
-    MATCH (member)-[touch]-(thing)
-    WITH touch, thing
-    LIMIT 500
-    WITH touch, thing
-    WHERE (thing:Identifier OR thing:Entity) AND NOT thing.hub
+    MATCH (member)-[touch:USED]->(thing)
     RETURN touch, thing
+    LIMIT 500
+    UNION
+    MATCH (member)-[touch]-(thing)
+    RETURN touch, thing
+    LIMIT 500
   }
+  WITH member, touch, thing
+  WHERE (thing:Identifier OR thing:Entity) AND NOT thing.hub
   WITH thing, count(DISTINCT member) AS sharing, collect(touch) AS touches
   WHERE sharing >= 2 AND (thing.accounts <= $rare OR thing.accounts <= 2 * sharing)
   WITH thing, touches, toFloat(sharing) * sharing / thing.accounts AS telling

@@ -10,9 +10,13 @@
 //   each
 MATCH (account:Account {id: $account})
 CALL (account) {
+  MATCH (account)-[touch:USED]->(thing)
+  RETURN touch, thing
+  LIMIT 500
+  UNION
   MATCH (account)-[touch]-(thing)
   RETURN touch, thing
-  LIMIT 1000
+  LIMIT 500
 }
 WITH account, touch, thing
 WHERE thing:Identifier OR thing:Entity AND type(touch) <> 'USED'

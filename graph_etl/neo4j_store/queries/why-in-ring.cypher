@@ -10,16 +10,18 @@
 MATCH (account:Account {id: $account})-[membership:MEMBER_OF]->(ring:Ring {superseded: false})
 CALL (account, ring) {
   CALL (account) {
-    MATCH (account)--(thing)
-    WITH thing
-    LIMIT 1000
-    WITH DISTINCT thing
-    WHERE (thing:Identifier OR thing:Entity) AND NOT thing.hub
-    WITH thing
-    ORDER BY thing.accounts, coalesce(thing.hash, thing.key)
-    LIMIT 100
+    MATCH (account)-[:USED]->(thing)
     RETURN thing
+    LIMIT 500
+    UNION
+    MATCH (account)--(thing)
+    RETURN thing
+    LIMIT 500
   }
+  WITH DISTINCT account, ring, thing
+  WHERE (thing:Identifier OR thing:Entity) AND NOT thing.hub
+  ORDER BY thing.accounts, coalesce(thing.hash, thing.key)
+  LIMIT 100
   CALL (account, ring, thing) {
     MATCH (thing)--(other)
     WITH account, ring, other
