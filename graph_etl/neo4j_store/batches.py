@@ -22,6 +22,8 @@ LOCK: Final = -1
 """``slot`` of the checkpoint that a load holds locked while it runs."""
 
 _LOCK_WAIT_S: Final = 3.0
+# What a server says when a transaction's time is over, by what it was doing.
+_TIMED_OUT: Final = ("TransactionTimedOut", "Terminated", "LockClientStopped")
 _RETRY_S: Final = 30.0
 """How long a batch is tried again for: a server that is started again is back within it."""
 
@@ -257,8 +259,8 @@ def only_one(driver: Driver, target: Target) -> Iterator[None]:
             # Only a transaction's whole time can be bounded, so a short one asks and another one holds.
             with opened.begin_transaction(timeout=_LOCK_WAIT_S) as asking:
                 asking.run(query, slot=LOCK).consume()
-        except (ClientError, TransientError) as error:
-            if "TransactionTimedOut" not in str(error.code) and "Terminated" not in str(error.code):
+        except Neo4jError as error:
+            if not any(sort in str(error.code) for sort in _TIMED_OUT):
                 raise
             message = f"{target.shown}: another load is running there; wait for it"
             raise GraphStoreError(message) from None
