@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-serve bench-soak bench-follower clean
+.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-serve bench-soak bench-follower bench-neo4j clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -76,6 +76,9 @@ bench-soak: .venv/.dev ## Ten minutes of constant load: do memory and latency st
 
 bench-follower: .venv/.dev ## Lag of a follower at 500 events a second, and its life without a writer
 	@$(BIN)/python -m benchmarks.follower $(ARGS)
+
+bench-neo4j: .venv/.dev ## Load a million relationships into Neo4j beside the plain loop; needs Java and Maven
+	@$(BIN)/python -m benchmarks.neo4j_load $(ARGS)
 
 clean: ## Remove .venv and the demo's workspaces
 	@rm -rf .venv .ringwatch/demo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
@@ -251,7 +251,7 @@ def only_one(driver: Driver, target: Target) -> Iterator[None]:
     Raises:
         GraphStoreError: If another load is running there.
     """
-    from neo4j.exceptions import ClientError, Neo4jError, TransientError
+    from neo4j.exceptions import DriverError, Neo4jError
 
     query = "MATCH (c:RingwatchCheckpoint {slot: $slot}) SET c.turn = $slot"
     with session(driver, target) as opened:
@@ -269,7 +269,6 @@ def only_one(driver: Driver, target: Target) -> Iterator[None]:
         try:
             yield
         finally:
-            try:
+            # A server that went away has let go by itself.
+            with suppress(DriverError, Neo4jError):
                 holding.rollback()
-            except Neo4jError:
-                pass
