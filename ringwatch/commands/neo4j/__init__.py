@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.neo4j import demo, export, follow, load, verify, write_back
+from ringwatch.commands.neo4j import demo, export, follow, load, queries, verify, write_back
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
     export.add_to(group)
     follow.add_to(group)
     load.add_to(group)
+    queries.add_to(group)
     verify.add_to(group)
     write_back.add_to(group)
     app.add_typer(group, name="neo4j")
