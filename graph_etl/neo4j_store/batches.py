@@ -67,16 +67,25 @@ class Batches:
 
     def __init__(self, driver: Driver, target: Target, slots: int) -> None:
         self.slots = slots
-        self.skipped = 0
-        self.written = 0
         self._driver = driver
         self._target = target
         self._loader = token_hex(8)
         self._next = [0] * slots
         self._done = [0] * slots
+        self._written = [0] * slots
         self._sessions = [session(driver, target) for _ in range(slots)]
         self._stopped = False
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="load")
+
+    @property
+    def written(self) -> int:
+        """How many batches were written."""
+        return sum(self._written)
+
+    @property
+    def skipped(self) -> int:
+        """How many batches were there already."""
+        return sum(self._next) - self.written
 
     def close(self) -> None:
         """End the workers."""
@@ -187,7 +196,6 @@ class Batches:
         number = self._next[slot]
         self._next[slot] += 1
         if number < self._done[slot]:
-            self.skipped += 1
             return
         rows = batch.rows()
 
@@ -209,7 +217,7 @@ class Batches:
             return None
 
         found = self._persist(self._sessions[slot], write)
-        self.written += 1
+        self._written[slot] += 1
         if batch.taken is not None and found is not None:
             batch.taken(*found[0])
 

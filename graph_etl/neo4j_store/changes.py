@@ -176,12 +176,13 @@ class SnapshotChanges:
                 old_counts[there] = np.diff(old.relation.into.indptr)[self._to_old[there]]
             before = np.concatenate([[0], np.cumsum(new_counts + old_counts)])
             ends = np.flatnonzero(new_counts + old_counts).astype(np.int32)
+            after = before[ends + 1]
             first = 0
             while first < len(ends):
                 bound = before[ends[first]] + self.rows
-                stop = max(int(np.searchsorted(before[ends + 1], bound, side="right")), first + 1)
+                stop = max(int(np.searchsorted(after, bound, side="right")), first + 1)
                 some = ends[first:stop]
-                done += int(before[some[-1] + 1] - before[some[0]])
+                done += int(after[stop - 1] - before[some[0]])
                 yield self._into(place[0], new, old, some, done)
                 first = stop
             lost = self._lost_with_ends(old)

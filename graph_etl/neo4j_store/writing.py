@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NODES_A_BATCH: Final = 5_000
 RELATIONSHIPS_A_BATCH: Final = 2_000
-_DETACHED_A_BATCH: Final = 10_000
+DETACHED_A_BATCH: Final = 10_000
 """Relationships that go with the nodes of one batch: what a server can hold of one transaction."""
 
 _VALUES: Final = ("first_ms", "last_ms", "count", "amount")
@@ -112,12 +112,12 @@ class Writer:
             with session(self._driver, self._target) as opened:
                 places, found = find_by_key(opened, gone.label, [str(key) for key in gone.keys])
             ids[places] = found
-        for place in np.flatnonzero((gone.degrees > _DETACHED_A_BATCH) & (ids != MISSING)).tolist():
-            some = {"node": int(ids[place]), "limit": _DETACHED_A_BATCH}
+        for place in np.flatnonzero((gone.degrees > DETACHED_A_BATCH) & (ids != MISSING)).tolist():
+            some = {"node": int(ids[place]), "limit": DETACHED_A_BATCH}
             while self._batches.again(statements.THIN_OUT, some)[0][0]:
                 pass
-        degrees = np.minimum(gone.degrees, _DETACHED_A_BATCH) + 1
-        part = np.cumsum(degrees) // _DETACHED_A_BATCH
+        degrees = np.minimum(gone.degrees, DETACHED_A_BATCH) + 1
+        part = np.cumsum(degrees) // DETACHED_A_BATCH
         work = [
             Batch(statements.DELETE_NODES, some.tolist, len(some))
             for some in np.split(ids, np.flatnonzero(np.diff(part)) + 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graph_etl import Workspace, build
-from graph_etl.neo4j_store import GraphStoreError, LoadCounts, Target, load
+from graph_etl.neo4j_store import GraphStoreError, LoadCounts, Target, load, writing
 from tests.building import PLATFORM_SPEC, Built, build_from_text, platform_files, write_data
 from tests.graph_etl.neo4j_store.held import ask, held
 
@@ -157,9 +157,11 @@ def test_an_increment_gives_what_a_first_load_gives(day_1: Built, day_2: Built, 
         assert counts.changed > 0
 
 
+@pytest.mark.parametrize("detached", [writing.DETACHED_A_BATCH, 1])
 def test_going_back_to_an_earlier_snapshot_takes_away_what_came_later(
-    day_1: Built, day_2: Built, database: Target
+    day_1: Built, day_2: Built, database: Target, detached: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(writing, "DETACHED_A_BATCH", detached)
     first = day_1.workspace.open_snapshot(day_1.report.snapshot_id)
     load(first, day_1.workspace, database)
     before = held(database)
