@@ -20,7 +20,7 @@ RECIPE = (ROOT / "deploy" / "Dockerfile").read_text()
 SETUP = ROOT / "deploy" / "setup.sh"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("setup", "ringwatch")
+OURS = ("setup", "ringwatch", "follow")
 # What libpq, which asks Postgres for us, reads by itself.
 OF_POSTGRES = {"PGPASSWORD"}
 SECRETS = {HASH_KEY_VARIABLE, "POSTGRES_PASSWORD", "PGPASSWORD", "NEO4J_AUTH", "NEO4J_PASSWORD"}
@@ -89,7 +89,9 @@ def test_what_others_wrote_is_pinned() -> None:
 
 def test_every_command_of_the_containers_exists(capfd: pytest.CaptureFixture[str]) -> None:
     subprocess.run(["sh", "-n", str(SETUP)], check=True)
-    commands = {tuple(yaml.safe_load(line)[1:]) for line in instructions("CMD") if "ringwatch" in line}
+    started = [yaml.safe_load(line) for line in instructions("CMD")]
+    started += [service["command"] for service in SERVICES.values() if "command" in service]
+    commands = {tuple(words[1:]) for words in started if words[0] == "ringwatch"}
     shown = re.findall(r"^\s*(?:if )?ringwatch ([a-z0-9]+(?: [a-z-]+)?)", SETUP.read_text(), re.MULTILINE)
     commands |= {tuple(words.split()) for words in shown}
     assert {
@@ -141,6 +143,7 @@ def test_compose_waits_for_what_it_needs() -> None:
     # The service answers without Neo4j: only what fills it waits for it.
     assert "neo4j" not in needed
     assert "healthcheck" not in SERVICES["ringwatch"]  # the image's own
+    assert SERVICES["follow"]["depends_on"]["ringwatch"] == {"condition": "service_healthy"}
 
 
 def test_compose_keeps_what_must_last_and_lets_the_service_change_nothing() -> None:
@@ -151,7 +154,8 @@ def test_compose_keeps_what_must_last_and_lets_the_service_change_nothing() -> N
         if not mount.startswith("$")
     }
     assert used | {"workspace"} == set(COMPOSE["volumes"])
-    assert "${RINGWATCH_FOLDER:-workspace}:/workspace:ro" in SERVICES["ringwatch"]["volumes"]
+    for name in ("ringwatch", "follow"):
+        assert "${RINGWATCH_FOLDER:-workspace}:/workspace:ro" in SERVICES[name]["volumes"]
     for name in OURS:
         assert SERVICES[name]["read_only"] is True
         assert SERVICES[name]["cap_drop"] == ["ALL"]
