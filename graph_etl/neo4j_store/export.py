@@ -167,7 +167,7 @@ def _check_room(snapshot: Snapshot, folder: Path) -> None:
     free, wanted = shutil.disk_usage(existing).free, int(expected_bytes(snapshot) * _ROOM)
     if free < wanted:
         message = (
-            f"{folder}: needs up to {wanted / 1e9:,.1f} GB, {existing} has {free / 1e9:,.1f} GB free;"
+            f"{folder}: needs up to {wanted / 1e6 + 1:,.0f} MB, {existing} has {free / 1e6:,.0f} MB free;"
             " name a folder on another disk"
         )
         raise GraphStoreError(message)

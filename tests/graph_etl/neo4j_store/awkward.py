@@ -72,7 +72,7 @@ def build_awkward(folder: Path) -> Built:
     Returns:
         17 accounts and 17 wallets with the names of :data:`TEXTS`; the last account has no device.
     """
-    people = [
+    people: list[dict[str, object]] = [
         {
             "id": text,
             "at": 1_700_000_000 + at,
@@ -84,7 +84,7 @@ def build_awkward(folder: Path) -> Built:
         }
         for at, text in enumerate(TEXTS)
     ]
-    gifts = [
+    gifts: list[dict[str, object]] = [
         {
             "giver": TEXTS[at % 17],
             "taker": TEXTS[at % 13] if at % 3 else f"wallet {TEXTS[at % 17]}",
@@ -93,12 +93,17 @@ def build_awkward(folder: Path) -> Built:
         }
         for at in range(60)
     ]
-    chats = [{"a": TEXTS[at], "b": TEXTS[(at * 5 + 1) % 17]} for at in range(12)]
-    bans = [
+    chats: list[dict[str, object]] = [{"a": TEXTS[at], "b": TEXTS[(at * 5 + 1) % 17]} for at in range(12)]
+    bans: list[dict[str, object]] = [
         {"id": text, "word": "ban" if at % 2 else "fine", "at": 1_700_200_000, "reason": TEXTS[-1 - at]}
         for at, text in enumerate(TEXTS[:6])
     ]
-    files = {"people": people, "gifts": gifts, "chats": chats, "bans": bans}
+    files = {
+        "people": people,
+        "gifts": gifts,
+        "chats": chats,
+        "bans": bans,
+    }
     return build_from_text(folder, SPEC, {f"{name}.jsonl": _lines(rows) for name, rows in files.items()})
 
 
