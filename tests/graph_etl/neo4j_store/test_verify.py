@@ -249,7 +249,7 @@ def test_a_node_without_its_label_is_told_from_one_that_is_gone(change: Any) -> 
 
 def test_an_added_node_and_an_account_of_a_verdict_that_is_gone_are_named(change: Any) -> None:
     report = change(
-        "MATCH (a:Account {id: 'plain'})-->(v:Verdict) DETACH DELETE v CREATE (:Device:Identifier {hash: 'x'})"
+        "MATCH (:Account {id: 'plain'})-->(v:Verdict) DETACH DELETE v CREATE (:Device:Identifier {hash: 'x'})"
     )
     said = [str(one) for one in report.differences]
     assert said[0] == "Device x is in the database, not in the snapshot"
