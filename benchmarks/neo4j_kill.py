@@ -19,19 +19,12 @@ from benchmarks.neo4j_data import draw
 from tests.chaos.killing_loads import Kill, kill_loads
 
 
-def _print(title: str, kills: list[Kill]) -> None:
-    print(f"\n{title}")
-    print("| how | after batch | batches there | client | went on in, s | differences |")
-    print("|---|---|---|---|---|---|")
-    for kill in kills:
-        client = "went on by itself" if kill.survived else "ended" if kill.said else "killed"
-        print(
-            f"| {kill.how} | {kill.at} of {kill.of} | {kill.skipped} | {client} | {kill.resumed_s:.1f}"
-            f" | {kill.differences} |"
-        )
-    for kill in kills:
-        if kill.said:
-            print(f"{kill.how}: {kill.said}")
+def _line(kill: Kill) -> str:
+    client = "went on by itself" if kill.survived else "ended" if kill.said else "killed"
+    return (
+        f"| {kill.how} | {kill.at} of {kill.of} | {kill.skipped} | {client} | {kill.resumed_s:.1f}"
+        f" | {kill.differences} |"
+    )
 
 
 def main() -> None:
@@ -41,7 +34,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    found = []
+    found: list[Kill] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.workspace is not None:
@@ -53,11 +46,16 @@ def main() -> None:
                 ("increment of 1 %", drawn.workspace, drawn.first),
             ]
         for number, (title, workspace, base) in enumerate(works):
-            kills = kill_loads(
+            print(f"\n{title}")
+            print("| how | after batch | batches there | client | went on in, s | differences |")
+            print("|---|---|---|---|---|---|")
+            for kill in kill_loads(
                 workspace, folder / str(number), kills=options.kills, seed=options.seed, base=base
-            )
-            _print(title, kills)
-            found += kills
+            ):
+                print(_line(kill), flush=True)
+                found.append(kill)
+    for said in dict.fromkeys(kill.said for kill in found if kill.said):
+        print(f"last words of a client: {said}")
     sys.exit(int(any(kill.differences for kill in found)))
 
 

@@ -16,6 +16,7 @@ from graph_etl.neo4j_store import Target, connect, load, session, verify
 from ringwatch.local_neo4j import LocalNeo4j
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HOW: Final = ("client killed", "server stopped", "server killed")
@@ -50,7 +51,7 @@ class Kill:
 
 def kill_loads(
     workspace: Path, folder: Path, *, kills: int, seed: int, base: str | None = None
-) -> list[Kill]:
+) -> Iterator[Kill]:
     """Load the current snapshot of a workspace, kill at a random batch, go on; so many times.
 
     Args:
@@ -60,14 +61,13 @@ def kill_loads(
         seed: Draws the moments.
         base: Id of the snapshot that the database holds before each load; None: nothing.
 
-    Returns:
+    Yields:
         What happened.
     """
     draw = random.Random(seed)
     place = Workspace(workspace)
     server = LocalNeo4j(folder / "neo4j", password=PASSWORD).start()
     target = Target(server.uri, password=PASSWORD)
-    found = []
     try:
         if base is not None:
             load(place.open_snapshot(base), place, target)
@@ -81,10 +81,9 @@ def kill_loads(
             shutil.copytree(folder / "kept", server.folder / "data")
             server.start()
             how, at = HOW[number % len(HOW)], draw.randrange(whole)
-            found.append(_kill(server, target, workspace, how, at, whole))
+            yield _kill(server, target, workspace, how, at, whole)
     finally:
         server.kill()
-    return found
 
 
 def _kill(server: LocalNeo4j, target: Target, workspace: Path, how: str, at: int, whole: int) -> Kill:

@@ -21,7 +21,7 @@ def test_killed_loads_end_with_the_whole_snapshot(tmp_path: Path, increment: boo
         pytest.skip(f"no Neo4j: {error}")
     drawn = draw(tmp_path / "drawn", 4_000)
     base = drawn.first if increment else None
-    kills = kill_loads(drawn.workspace, tmp_path / "server", kills=6, seed=1, base=base)
+    kills = list(kill_loads(drawn.workspace, tmp_path / "server", kills=6, seed=1, base=base))
     assert {kill.how for kill in kills} == set(HOW)
     assert [kill.differences for kill in kills] == [0] * 6
     assert any(0 < kill.at < kill.of for kill in kills)
