@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +19,7 @@ from tests.graph_etl.neo4j_store.written import hold_accounts, results_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from graph_etl import Snapshot
 
@@ -296,3 +304,50 @@ def test_readers_that_hold_the_state_never_see_two_runs(
         reader.join()
     assert wrong == []
     assert {runs[0] for runs in seen} == {"run1", "run2"}
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_it_ends_as_a_clean_one(
+    database: Target, first: Results, timed_snapshot: Snapshot, tmp_path: Path
+) -> None:
+    honest = [f"h{at:03}" for at in range(260)]
+    pairs = [(a, b, 0.5, "shared ip") for a in honest[:60] for b in honest[:60] if a < b]
+    rings = {f"r{at}": honest[at : at + 5] for at in range(0, 260, 5)}
+    second = results_of(timed_snapshot, "run2", {**rings, "farm": FARM[:8]}, links=[*LINKS, *pairs])
+    write_back(database, first)
+    write_back(database, second)
+    clean = shown(database)
+    with connect(database) as driver, session(driver, database) as opened:
+        opened.run("MATCH (n) WHERE NOT n:Account DETACH DELETE n").consume()
+        opened.run("MATCH (a:Account) DETACH DELETE a").consume()
+    hold_accounts(database, timed_snapshot)
+    write_back(database, first)
+    (tmp_path / "second").write_bytes(pickle.dumps(second))
+    environment = os.environ | {"NEO4J_URI": database.uri, "NEO4J_PASSWORD": database.password}
+    command = [
+        sys.executable,
+        "-m",
+        "tests.graph_etl.neo4j_store.killed_write_back",
+        str(tmp_path / "second"),
+    ]
+    before, draw = shown(database), random.Random(5)
+    started = time.monotonic()
+    copied = subprocess.run([*command, "0"], env=environment, check=False)
+    assert copied.returncode == -signal.SIGKILL
+    kills = 1
+    while shown(database)["state"] == before["state"] and kills < 40:
+        # It had at least the first of these; the later ones come nearer to its end.
+        after_s = draw.uniform(0.1, 0.2 + 0.1 * kills)
+        ended = subprocess.run([*command, f"{after_s:.3f}"], env=environment, check=False)
+        if ended.returncode == 0:
+            break
+        kills += 1
+        visible = shown(database)
+        assert {**visible, "staged": None} in (
+            {**before, "staged": None},
+            {**clean, "staged": None},
+        ), f"killed after {after_s:.3f} s, {time.monotonic() - started:.0f} s from the start"
+    assert kills >= 10
+    write_back(database, second)
+    assert shown(database) == clean
+    assert write_back(database, second).changed == 0
