@@ -129,7 +129,8 @@ def _first_slide(given: Mapping[str, str], address: str | None) -> str:
         " editor.</p>"
         f'<pre class="code runnable">{escape(lines)}</pre>{style}'
         "<p>3. Go on with the arrow on the right: write an account, a ring or a key into the field, set it,"
-        " run a query. Graphs appear as graphs; of what does not fit, the row says how much there is (tab <em>Table</em>).</p>"
+        " run a query. Graphs appear as graphs; of what does not fit, the row says how much there is"
+        " (tab <em>Table</em>).</p>"
         "<p>Identifiers are kept as keyed hashes: <code>ringwatch hash KIND VALUE</code> prints the key of a"
         " device, an address or a card.</p>"
     )
@@ -152,13 +153,15 @@ def _query(one: Query) -> str:
     def said(what: str, words: str) -> str:
         return f"<br><strong>{what}</strong> {_words(words)}"
 
+    # Its title stays: it names the query in Browser's history and favourites.
+    run = f"// {one.title}\n{one.cypher}"
     asked = ", ".join(f"${parameter.name}" for parameter in one.parameters)
     return (
         f'<h4 data-query="{one.name}">{escape(one.title)}</h4><p>{_words(f"When {one.use_when}")}'
         + (said("Asks for", asked) if asked else "")
         + said("Shows", f"a {one.shows}: {one.returns}")
         + said("Bound", one.bound)
-        + f'</p><pre class="code runnable" style="max-height: 8em; overflow: auto">{escape(one.text)}</pre>'
+        + f'</p><pre class="code runnable" style="max-height: 8em; overflow: auto">{escape(run)}</pre>'
     )
 
 

@@ -98,8 +98,10 @@ def serve_browser_files(
             if origin is None or urlsplit(origin).hostname not in hosts:
                 return
             self.send_header("Access-Control-Allow-Origin", origin)
-            # Browser asks for guides with headers that forbid caching, which makes its request ask first.
-            self.send_header("Access-Control-Allow-Headers", "Cache-Control, Pragma")
+            # Browser's requests bear headers of their own, which makes them ask first: all are harmless here.
+            asked = self.headers.get("Access-Control-Request-Headers")
+            if asked is not None:
+                self.send_header("Access-Control-Allow-Headers", asked)
             self.send_header("Access-Control-Allow-Methods", "GET, HEAD")
             self.send_header("Access-Control-Allow-Private-Network", "true")
 
