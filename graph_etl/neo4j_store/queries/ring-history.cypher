@@ -1,7 +1,7 @@
 // What became of a ring
 // About: rings, 9
 // Use when: an old alert names a ring that is gone, or you want to see how a ring grew, split or merged.
-// Param ring (text): id of the ring, a superseded one's too
+// Param ring (text): id of the ring
 // Returns: graph: the rings that it came from and that it went on as, one row each
 // Bound: 281 nodes: 140 ways back and 140 ways on, of 20 runs each
 MATCH (ring:Ring {id: $ring})
