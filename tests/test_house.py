@@ -350,7 +350,8 @@ def test_every_command_that_a_document_shows_exists(document: str, capfd: pytest
     text = (ROOT / document).read_text()
     shown = set(
         re.findall(
-            r"(?:^|`|\| )ringwatch ([a-z0-9]+(?: (?:list|promote|rollback|compare|scores|rings|embeddings)\b)?)",
+            r"(?:^|`|\| )ringwatch "
+            r"([a-z0-9]+(?: (?:list|promote|rollback|compare|scores|rings|embeddings)\b)?)",
             text,
             re.MULTILINE,
         )
