@@ -37,9 +37,7 @@ RESERVED_LABELS: Final = frozenset(
         "RingwatchCheckpoint",
     }
 )
-RESERVED_TYPES: Final = frozenset(
-    {USED, HAS_VERDICT, "MEMBER_OF", "LINKED_TO", "SUCCEEDED_BY", "NOT_LINKED"}
-)
+RESERVED_TYPES: Final = frozenset({USED, HAS_VERDICT, "MEMBER_OF", "LINKED_TO", "SUCCEEDED_BY", "NOT_LINKED"})
 _USED_PREFIX: Final = "used:"
 
 

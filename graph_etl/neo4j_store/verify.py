@@ -161,4 +161,4 @@ def _left_alone(count: int, what: str, named: str) -> str:
     return f"{count:,} {what}s {named} are not Ringwatch's, and are left alone"
 
 
-_OTHER_LABELS = ("Verdict", "Ring", "RingwatchState", "RingwatchCheckpoint")
+_OTHER_LABELS = ("Verdict", "Ring", "RingStaged", "RingwatchState", "RingwatchCheckpoint")
