@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +39,7 @@ def neo4j_for_tests() -> Iterator[Target]:
         except LocalNeo4jError as error:
             if os.environ.get("CI"):
                 raise
-            warnings.warn(f"NO NEO4J, ITS TESTS DO NOT RUN: {error}", stacklevel=1)
-            pytest.skip(f"no Neo4j: {error}")
+            pytest.skip(f"NO NEO4J, ITS TESTS DO NOT RUN: {error}")
         yield Target(server.uri, password=PASSWORD)
     finally:
         server.kill()

@@ -14,11 +14,11 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    demo.add_to(group)
-    export.add_to(group)
-    follow.add_to(group)
     load.add_to(group)
-    queries.add_to(group)
     verify.add_to(group)
     write_back.add_to(group)
+    follow.add_to(group)
+    export.add_to(group)
+    queries.add_to(group)
+    demo.add_to(group)
     app.add_typer(group, name="neo4j")

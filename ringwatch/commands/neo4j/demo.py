@@ -21,6 +21,7 @@ PASSWORD: Final = "ringwatch-demo"
 
 BOLT_PORT: Final = 7687
 HTTP_PORT: Final = 7474
+GUIDE_PORT: Final = 8474
 
 
 def add_to(group: typer.Typer) -> None:
@@ -35,7 +36,9 @@ def _demo(
     as_json: JsonOption = False,
 ) -> None:
     """Start a real Neo4j here, fill it with the demo's game, say how to look at it, and stay up."""
-    from graph_etl.neo4j_store import Target
+    from graph_etl.neo4j_store import Target, connect
+    from graph_etl.neo4j_store.browser import find_examples as find_values
+    from graph_etl.neo4j_store.browser import serve_browser_files
     from ringwatch.local_neo4j import LocalNeo4j
 
     options = Options.of(workspace, seed, as_json)
@@ -55,19 +58,25 @@ def _demo(
     ) as server:
         target = Target(server.uri, password=PASSWORD)
         result = _fill(game, target)
-        _show(screen, server.browser, result)
-        screen.finish(
-            Outcome(
-                "neo4j demo",
-                options.workspace,
-                {"uri": server.uri, "browser": server.browser, "username": target.username, **result},
-                next_command=f"NEO4J_URI={server.uri} NEO4J_PASSWORD={PASSWORD} ringwatch neo4j queries",
+        with connect(target) as driver:
+            values = find_values(driver, target)
+        with serve_browser_files(_free(GUIDE_PORT) or 0, values.given()) as files:
+            _show(screen, server.browser, result)
+            screen.heading("In Neo4j Browser: colours, and a guide with all queries")
+            screen.say(files.style)
+            screen.say(files.play)
+            screen.finish(
+                Outcome(
+                    "neo4j demo",
+                    options.workspace,
+                    {"uri": server.uri, "browser": server.browser, "username": target.username, **result},
+                    next_command=f"NEO4J_URI={server.uri} NEO4J_PASSWORD={PASSWORD} ringwatch neo4j queries",
+                )
             )
-        )
-        if stay:
-            screen.say("Neo4j stays up until Ctrl-C; its data stays, the next demo starts at once.")
-            with suppress(KeyboardInterrupt):
-                signal.pause()
+            if stay:
+                screen.say("Neo4j stays up until Ctrl-C; its data stays, the next demo starts at once.")
+                with suppress(KeyboardInterrupt):
+                    signal.pause()
 
 
 def _free(port: int) -> int | None:
