@@ -6,7 +6,8 @@ Data: a drawn platform with times (`benchmarks/neo4j_data.py`) and one per cent 
 The plain loop is what everybody writes: ``UNWIND $rows … MERGE … SET`` with 10,000 rows a transaction, one
 after the other, the same nodes, relationships and properties, constraints before and indexes after. Both
 run in fresh processes against a server that is started on a fresh copy of the store, in turns. Medians of the
-repeats. Needs Java; starts its own Neo4j.
+repeats; CPU seconds are those of all cores, which other work on the machine hardly changes. Needs Java;
+starts its own Neo4j.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -47,6 +47,12 @@ _TOOLS: Final = ("plain", "ringwatch", "ringwatch, driver without neo4j-rust-ext
 def _resident_mib() -> float:
     pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _peak_mib() -> float:
+    # Not ru_maxrss: a process begins with its parent's.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def _plain_nodes(opened: Session, label: Any, rows: pl.DataFrame) -> None:
@@ -143,12 +149,13 @@ def child(options: argparse.Namespace) -> None:
     place = Workspace(options.workspace)
     new = place.open_snapshot(options.new)
     target = Target(options.uri, password=_PASSWORD)
-    start_mib = _resident_mib()
+    start_mib, start_cpu_s = _resident_mib(), time.process_time()
     if options.child == "plain":
         found = _run_plain(target, new, place.open_snapshot(options.old) if options.old else None)
     else:
         found = _run_ringwatch(target, place, new)
-    found["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["client_cpu_s"] = time.process_time() - start_cpu_s
+    found["peak_mib"] = _peak_mib()
     found["start_mib"] = start_mib
     print(json.dumps(found))
 
@@ -174,15 +181,23 @@ class _Bench:
             shutil.copytree(self._kept, data)
         self.server.start()
 
+    def _cpu_s(self) -> float:
+        """Seconds that all cores have given to the server so far."""
+        stat = Path(f"/proc/{self.server.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
     def measure(self, tool: str, drawn: Drawn, *, new: str, old: str | None) -> dict[str, float]:
         """Load with one tool in a process of its own."""
         command = [sys.executable, "-m", "benchmarks.neo4j_load", "--child", tool]
         command += ["--workspace", str(drawn.workspace), "--uri", self.server.uri, "--new", new]
         command += [] if old is None else ["--old", old]
+        before = self._cpu_s()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(done.stderr)
         found: dict[str, float] = json.loads(done.stdout)
+        found["server_cpu_s"] = self._cpu_s() - before
+        found["cpu_s"] = found["server_cpu_s"] + found["client_cpu_s"]
         return found
 
 
@@ -205,16 +220,17 @@ def _compare(
 def _print(title: str, n: float, found: dict[str, dict[str, float]]) -> None:
     plain = found["plain"]
     print(f"\n{title}: {n:,.0f} relationships")
-    print(
-        "| tool | s | nodes s | edges s | relationships/s | whole to plain | relationships to plain |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    print("| tool | s | nodes s | relationships s | relationships/s | CPU s, server and client |")
+    print("|---|---|---|---|---|---|")
     for tool, run in found.items():
         print(
             f"| {tool} | {run['seconds']:.1f} | {run['nodes_s']:.1f} | {run['relationships_s']:.1f}"
-            f" | {n / run['relationships_s']:,.0f} | {plain['seconds'] / run['seconds']:.2f}"
-            f" | {plain['relationships_s'] / run['relationships_s']:.2f} |"
+            f" | {n / run['relationships_s']:,.0f} | {run['server_cpu_s']:.1f}, {run['client_cpu_s']:.1f} |"
         )
+    for tool, run in found.items():
+        if tool != "plain":
+            whole, part, cpu = (plain[name] / run[name] for name in ("seconds", "relationships_s", "cpu_s"))
+            print(f"plain / {tool}: whole {whole:.2f}, relationships alone {part:.2f}, CPU {cpu:.2f}")
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ NOTHING: Final = "nothing"
 DATABASE: Final = "database"
 
 # Batches are the same only where they are cut alike: a load cut otherwise is not gone on with, but read.
-_CUT: Final = f"1 {WORKERS} {NODES_A_BATCH} {RELATIONSHIPS_A_BATCH} {ROWS_AT_ONCE}"
+_CUT: Final = f"2 {WORKERS} {NODES_A_BATCH} {RELATIONSHIPS_A_BATCH} {ROWS_AT_ONCE}"
 
 
 @dataclass(frozen=True, slots=True)

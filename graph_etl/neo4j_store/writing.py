@@ -151,7 +151,9 @@ class Writer:
 
     def _in_rounds(self, *works: tuple[pl.DataFrame, list[str], str]) -> None:
         """Write relationships so that no two workers write to the same node at the same time."""
-        slots = self._batches.slots
+        # What fits into a few batches is not worth the rounds.
+        few = sum(len(rows) for rows, _, _ in works) <= RELATIONSHIPS_A_BATCH * self._batches.slots
+        slots = 1 if few else self._batches.slots
         for rows, _, _ in works:
             self._ids.of(rows["start"].to_numpy())
             self._ids.of(rows["end"].to_numpy())
