@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from neo4j import Driver, Session
 
 SCHEMES: Final = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
-_OLDEST: Final = (5, 0)
+# The first with type predicates, by which a repair tells a time from a text.
+_OLDEST: Final = (5, 9)
 
 
 class GraphStoreError(RingwatchError):
@@ -95,7 +96,7 @@ def connect(target: Target) -> Iterator[Driver]:
                     "CALL dbms.components() YIELD versions RETURN versions[0] AS version"
                 ).single(strict=True)["version"]
             if tuple(int(part) for part in str(version).split(".")[:2]) < _OLDEST:
-                message = f"{target.shown}: Neo4j {version} is too old; Ringwatch needs 5 or later"
+                message = f"{target.shown}: Neo4j {version} is too old; Ringwatch needs 5.9 or later"
                 raise GraphStoreError(message)
             yield driver
 
