@@ -50,8 +50,9 @@ def change(built: Built, loaded: Target) -> Iterator[Any]:
         return verify(built.snapshot, loaded)
 
     yield once
-    for undo in undone:
+    for undo in reversed(undone):
         run(loaded, undo)
+    run(loaded, "CALL db.awaitIndexes(60)")
     if not undone:
         load(built.snapshot, built.workspace, loaded, repair=True)
 
@@ -265,10 +266,12 @@ def test_a_doubled_node_is_named_once_its_constraint_is_gone(change: Any) -> Non
     assert [(one.sort, one.where) for one in report.differences] == [("schema", ":Wallet(key)")]
     again = change(
         "MATCH (n:Wallet {key: 'wallet plain'}) CREATE (m:Wallet:Entity {copy: true}) SET m += properties(n)",
+        "MATCH (n:Wallet {copy: true}) DELETE n",
     )
-    run_words = [str(one) for one in again.differences[1:]]
-    assert run_words == ["Wallet wallet plain is in the database more than once"]
-    change("MATCH (n:Wallet {copy: true}) DELETE n")
+    said = [str(one) for one in again.differences[1:]]
+    assert said[0] == "Wallet wallet plain is in the database more than once"
+    # Either of the two may be taken for the one; what leads to the other is then not where it should be.
+    assert all(" wallet plain)" in one for one in said[1:])
 
 
 def test_an_index_that_is_not_there_is_named(change: Any) -> None:
