@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graph_etl.neo4j_store import connect, session
 from graph_etl.neo4j_store.naming import NodeLabel
@@ -99,3 +99,35 @@ def fill(target: Target) -> None:
         create_schema(opened, LABELS)
         for statement in (_RING, _LINKS, _VERDICTS):
             opened.run(statement, crowd=CROWD).consume()
+
+
+SCANS: Final = ("AllNodesScan", "LabelScan", "LabelsScan", "AllRelationshipsScan", "RelationshipTypeScan")
+"""Operators of a plan that look at every node or relationship of a sort: no query may begin with them."""
+
+
+def steps_of(plan: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """All steps of a plan or profile, as the driver's summary gives it.
+
+    Args:
+        plan: Its last step, with those before under ``children``.
+
+    Returns:
+        The steps; each with ``operatorType`` and, of a profile, ``dbHits``.
+    """
+    if not plan:
+        return []
+    return [plan, *(step for child in plan.get("children", []) for step in steps_of(child))]
+
+
+def scans_in(plan: dict[str, Any] | None) -> list[str]:
+    """The steps of a plan that are scans.
+
+    Args:
+        plan: Its last step.
+
+    Returns:
+        Names of their operators.
+    """
+    names = [step["operatorType"] for step in steps_of(plan)]
+    assert names  # a plan was given
+    return [name for name in names if any(scan in name for scan in SCANS)]

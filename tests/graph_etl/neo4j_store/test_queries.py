@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from graph_etl.neo4j_store import connect, load, query, run_query, write_back
+from graph_etl.neo4j_store import connect, load, queries, query, run_query, session, write_back
 from graph_etl.neo4j_store.naming import used_kind
 from graph_etl.neo4j_store.tables import GraphTables
+from tests.graph_etl.neo4j_store.crowds import scans_in
 from tests.graph_etl.neo4j_store.written import results_of
 from tests.neo4j_server import wipe
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from neo4j import Driver
 
     from graph_etl import Snapshot
-    from graph_etl.neo4j_store import Results, Target
+    from graph_etl.neo4j_store import Query, Results, Target
     from tests.building import Built
 
 FARM = [f"farm{at:02}" for at in range(14)]
@@ -327,6 +328,14 @@ def test_the_overview_counts_right(graph: Graph) -> None:
     assert figures["rings"] == "4"
     assert figures["known bad accounts"] == str((graph.snapshot.labels() == 1).sum())
     assert figures["hubs"] == str(graph.snapshot.hubs.height)
+
+
+@pytest.mark.parametrize("one", queries(), ids=lambda one: one.name)
+def test_a_query_begins_at_an_index(graph: Graph, one: Query) -> None:
+    given = {parameter.name: "x" for parameter in one.parameters if parameter.required}
+    with session(graph.driver, graph.target) as opened:
+        plan = opened.run(f"EXPLAIN {one.text}", one.values(given)).consume().plan
+    assert scans_in(plan) == []
 
 
 def test_a_query_cannot_write(graph: Graph) -> None:
