@@ -43,9 +43,7 @@ def _load(
     target = target_of(uri, username, password, database)
     place = Workspace(options.workspace)
     with options.screen.progress() as progress:
-        report = load(
-            place.open_snapshot(), place, target, repair=repair, dry_run=dry_run, progress=progress
-        )
+        report = load(place.open_snapshot(), place, target, repair=repair, dry_run=dry_run, progress=progress)
     screen = options.screen
     screen.heading(f"{target.shown}: {'would hold' if dry_run else 'holds'} snapshot {report.snapshot}")
     if report.resumed:
