@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graph_etl.neo4j_store.node_ids import NodeIds
 
 NODES_A_BATCH: Final = 5_000
-RELATIONSHIPS_A_BATCH: Final = 2_000
+RELATIONSHIPS_A_BATCH: Final = 5_000
 DETACHED_A_BATCH: Final = 10_000
 """Relationships that go with the nodes of one batch: what a server can hold of one transaction."""
 
