@@ -41,7 +41,7 @@ class Neo4jSettings(BaseSettings):
         database: The database (`NEO4J_DATABASE`); None: the user's home database.
     """
 
-    model_config = SettingsConfigDict(env_prefix="NEO4J_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="NEO4J_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     uri: str | None = None
     username: str = "neo4j"

@@ -24,6 +24,9 @@ LOCK: Final = -1
 _LOCK_WAIT_S: Final = 3.0
 # What a server says when a transaction's time is over, by what it was doing.
 _TIMED_OUT: Final = ("TransactionTimedOut", "Terminated", "LockClientStopped")
+_HELD_S: Final = 600.0
+"""How long a batch may wait for what somebody's open transaction holds."""
+
 _RETRY_S: Final = 30.0
 """How long a batch is tried again for: a server that is started again is back within it."""
 
@@ -229,7 +232,7 @@ class Batches:
         pause = 0.02
         while True:
             try:
-                with opened.begin_transaction() as work:
+                with opened.begin_transaction(timeout=_HELD_S) as work:
                     result = write(work)
                     work.commit()
                     return result

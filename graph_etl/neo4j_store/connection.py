@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -38,16 +40,28 @@ class Target:
         database: Name of the database; None: the user's home database.
     """
 
-    uri: str
+    uri: str = field(repr=False)
     username: str = "neo4j"
     password: str = field(default="", repr=False)
     database: str | None = None
 
     def __post_init__(self) -> None:
-        if urlsplit(self.uri).scheme not in SCHEMES:
+        place = self.uri.rpartition("@")[2]
+        try:
+            parts = urlsplit(self.uri)
+            is_address = parts.scheme in SCHEMES and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket that is not closed
+            is_address = False
+        if not is_address:
             message = (
-                f"{self.uri!r} is no address of a Neo4j; write for example neo4j://localhost:7687"
+                f"{place!r} is no address of a Neo4j; write for example neo4j://localhost:7687"
                 " (NEO4J_URI or --uri)"
+            )
+            raise GraphStoreError(message)
+        if "@" in parts.netloc:
+            message = (
+                f"{parts.scheme}://{place}: user and password do not belong into the address;"
+                " set NEO4J_USERNAME and NEO4J_PASSWORD"
             )
             raise GraphStoreError(message)
 
@@ -55,7 +69,7 @@ class Target:
     def shown(self) -> str:
         """The address as messages show it, never with a password."""
         parts = urlsplit(self.uri)
-        place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        place = f"{parts.scheme}://{parts.netloc}"
         return place if self.database is None else f"{place}/{self.database}"
 
 
@@ -78,6 +92,8 @@ def connect(target: Target) -> Iterator[Driver]:
     except ImportError:
         message = "the Neo4j driver is not installed; pip install 'ringwatch[neo4j]'"
         raise GraphStoreError(message) from None
+    # What goes wrong is said once, in plain words, by whoever asked.
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())
     with in_plain_words(target):
         driver = GraphDatabase.driver(
             target.uri,
@@ -95,7 +111,8 @@ def connect(target: Target) -> Iterator[Driver]:
                 version = opened.run(
                     "CALL dbms.components() YIELD versions RETURN versions[0] AS version"
                 ).single(strict=True)["version"]
-            if tuple(int(part) for part in str(version).split(".")[:2]) < _OLDEST:
+            # Aura's versions look like 5.27-aura.
+            if tuple(int(part) for part in re.findall(r"\d+", str(version))[:2]) < _OLDEST:
                 message = f"{target.shown}: Neo4j {version} is too old; Ringwatch needs 5.9 or later"
                 raise GraphStoreError(message)
             yield driver
@@ -149,6 +166,16 @@ def in_plain_words(target: Target) -> Iterator[None]:
         elif "Forbidden" in code:
             problem = (
                 f"does not let user {target.username!r} do this ({_first_line(error)}); use another user"
+            )
+        elif "TransactionTimedOut" in code or "LockClientStopped" in code:
+            problem = (
+                "let this wait too long: somebody's open transaction holds what is to be written;"
+                " SHOW TRANSACTIONS names it, end it and run the command again"
+            )
+        elif "ConstraintValidationFailed" in code:
+            problem = (
+                "holds a node that should not be there: somebody changed this database;"
+                " run `ringwatch neo4j load --repair`"
             )
         elif "MemoryLimit" in code or "OutOfMemory" in code or "TransactionOutOfMemory" in code:
             problem = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -41,6 +42,10 @@ _TYPES: Final = {
 
 _ROOM: Final = 1.1
 """Room that is asked for on the disk, as a share of what the files are expected to take at most."""
+
+
+# What Neo4j takes as a name; it stands in a script that somebody runs.
+_DATABASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9.-]{2,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +119,13 @@ def export(
         What was written.
 
     Raises:
-        GraphStoreError: If the folder holds something, cannot be written, or the disk has no room.
+        GraphStoreError: If the folder holds something, cannot be written, the disk has no room, or no
+            database can have the name.
     """
     started = time.monotonic()
+    if _DATABASE.fullmatch(database) is None:
+        message = f"{database!r} is no name of a database: letters, digits, dots and dashes, 3 to 63 of them"
+        raise GraphStoreError(message)
     target = folder.absolute()
     try:
         _make_way(target)

@@ -15,7 +15,7 @@ import polars as pl
 from graph_etl.journal import LiveErasure, LiveEvent, LiveVerdict
 from graph_etl.journal_staging import events_of
 from graph_etl.neo4j_store import live_statements as cypher
-from graph_etl.neo4j_store.naming import USED, attribute_property, labels_of, types_of
+from graph_etl.neo4j_store.naming import USED, attribute_properties, labels_of, types_of
 from graph_etl.neo4j_store.tables import named_verdicts
 from graph_etl.nodes import ACCOUNT
 from graph_etl.plan import plan_of
@@ -105,6 +105,7 @@ class LiveChanges:
             for at, name in enumerate(snapshot.event_types)
             if name in listing or (lists_others and name not in constants)
         }
+        self._properties = attribute_properties(snapshot)
         self._flags = {attribute.name for attribute in snapshot.attributes if attribute.type == "flag"}
         self._tombstone = tombstone
         self._listed: set[str] = set()
@@ -221,7 +222,7 @@ class LiveChanges:
         self._listed.add(account)
         change.brought_ms = time_ms
         change.attributes = {
-            attribute_property(name): bool(value) if name in self._flags else value
+            self._properties[name]: bool(value) if name in self._flags else value
             for name, value in event.attributes.items()
         }
 

@@ -18,6 +18,7 @@ from graph_etl.neo4j_store.batches import LOCK, Batches, only_one
 from graph_etl.neo4j_store.changes import SnapshotChanges
 from graph_etl.neo4j_store.connection import connect, session
 from graph_etl.neo4j_store.database_changes import DatabaseChanges
+from graph_etl.neo4j_store.naming import labels_of
 from graph_etl.neo4j_store.node_ids import NodeIds
 from graph_etl.neo4j_store.tables import ROWS_AT_ONCE, GraphTables
 from graph_etl.neo4j_store.writing import NODES_A_BATCH, RELATIONSHIPS_A_BATCH, Writer
@@ -27,7 +28,7 @@ from graph_etl.workspace import WorkspaceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from neo4j import Driver, Session
+    from neo4j import Driver, ManagedTransaction, Session
 
     from graph_etl.neo4j_store.connection import Target
     from graph_etl.snapshot import Snapshot
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
 WORKERS: Final = 2
+_HELD_S: Final = 60.0
+"""How long a load waits for somebody who holds the state, for example in a transaction left open."""
+
 NOTHING: Final = "nothing"
 DATABASE: Final = "database"
 
@@ -177,15 +181,18 @@ class _Loading:
             schema.create_schema(opened, self.tables.labels)
             return self._nothing_to_do()
         schema.create_constraints(opened, self.tables.labels)
-        opened.execute_write(lambda work: work.run(_CLAIM, self._owner, lock=LOCK).consume())
+        _written(opened, _CLAIM, {**self._owner, "lock": LOCK})
         with only_one(self.driver, self.target):
-            state = self._state(opened)
-            base, resumed = self._base(state, repair=repair)
-            if base is None:  # Another load has just come to its end.
-                return self._nothing_to_do()
-            if base != NOTHING:
-                schema.create_indexes(opened)
-            opened.execute_write(lambda work: work.run(_BEGIN, self._begin(base, state)).consume())
+            while True:
+                state = self._state(opened)
+                base, resumed = self._base(state, repair=repair)
+                if base is None:  # Another load has just come to its end.
+                    return self._nothing_to_do()
+                if base != NOTHING:
+                    schema.create_indexes(opened)
+                # A follower may have gone on since the state was read; then all of it is asked again.
+                if _written(opened, _BEGIN, self._begin(base, state)):
+                    break
             batches = Batches(self.driver, self.target, WORKERS)
             try:
                 batches.begin(opened, afresh=not resumed)
@@ -244,7 +251,12 @@ class _Loading:
                 return DATABASE, False
             return base, True
         old = self._old(str(whole))
-        if repair or old is None or int(state.get("journal_seq", 0)) > old.last_seq:
+        if (
+            repair
+            or old is None
+            or _labelled_otherwise(old, self.snapshot)
+            or int(state.get("journal_seq", 0)) > old.last_seq
+        ):
             return DATABASE, False
         return (None if whole == self.snapshot.id else old.id), False
 
@@ -255,6 +267,8 @@ class _Loading:
             there[name] = list(dict.fromkeys([*state.get(name, ()), *values]))
         return {
             "state": schema.STATE,
+            "journal_seq": state.get("journal_seq", 0),
+            "snapshot": state.get("snapshot", ""),
             "said": {"loading": self.snapshot.id, "load_from": base, "load_cut": _CUT, **there},
         }
 
@@ -325,11 +339,33 @@ class _Loading:
         return LoadCounts(len(created), 0, len(gone), len(known))
 
 
+def _labelled_otherwise(old: Snapshot, new: Snapshot) -> bool:
+    """Whether a label means another kind than before: then its nodes are to be told apart in the database."""
+    before = {label.label: label for label in labels_of(old)}
+    return any(before.get(label.label, label) != label for label in labels_of(new))
+
+
+def _written(opened: Session, query: str, parameters: dict[str, Any]) -> int:
+    """Write in a transaction that does not wait for ever for what somebody else holds; return the count."""
+    from neo4j import unit_of_work
+
+    @unit_of_work(timeout=_HELD_S)
+    def write(work: ManagedTransaction) -> int:
+        return int(work.run(query, parameters).single(strict=True)[0])
+
+    return opened.execute_write(write)
+
+
 _CLAIM: Final = (
     "MERGE (s:RingwatchState {name: $state}) ON CREATE SET s.format = $format, s.data = $data,"
-    " s.key_fingerprint = $key_fingerprint MERGE (:RingwatchCheckpoint {slot: $lock})"
+    " s.key_fingerprint = $key_fingerprint MERGE (:RingwatchCheckpoint {slot: $lock}) RETURN count(*)"
 )
-_BEGIN: Final = "MATCH (s:RingwatchState {name: $state}) SET s += $said"
+# Writing to the state locks it, so that what is asked of it then stays so.
+_BEGIN: Final = (
+    "MATCH (s:RingwatchState {name: $state}) SET s.name = s.name WITH s"
+    " WHERE coalesce(s.journal_seq, 0) = $journal_seq AND coalesce(s.snapshot, '') = $snapshot"
+    " SET s += $said RETURN count(*)"
+)
 _END: Final = (
     "MATCH (s:RingwatchState {name: $state}) SET s += $said REMOVE s.loading, s.load_from, s.load_cut"
     " WITH s MATCH (c:RingwatchCheckpoint) WHERE c.slot >= 0 SET c.next = 0 RETURN count(*)"

@@ -73,7 +73,7 @@ def node_labels(kinds: Sequence[KindInfo]) -> tuple[NodeLabel, ...]:
     Returns:
         One label a kind, in the same order, no two alike.
     """
-    taken = set(RESERVED_LABELS)
+    taken = {label.lower() for label in RESERVED_LABELS}
     found = []
     for kind in kinds:
         if kind.name == ACCOUNT:
@@ -97,7 +97,7 @@ def relationship_types(relations: Sequence[Relation]) -> dict[str, str]:
         Type by name of the relation: ``USED`` for what accounts used, else the type of the interaction in
         capitals, no two alike.
     """
-    taken = set(RESERVED_TYPES)
+    taken = {kind.lower() for kind in RESERVED_TYPES}
     found = {}
     for relation in relations:
         if relation.used:
@@ -109,10 +109,11 @@ def relationship_types(relations: Sequence[Relation]) -> dict[str, str]:
 
 
 def _free(name: str, taken: set[str], joint: str) -> str:
+    # Names of constraints know no capitals, so two that differ in nothing else are alike.
     free, number = name, 2
-    while free in taken:
+    while free.lower() in taken:
         free, number = f"{name}{joint}{number}", number + 1
-    taken.add(free)
+    taken.add(free.lower())
     return free
 
 
@@ -131,9 +132,20 @@ def types_of(snapshot: Snapshot) -> dict[str, str]:
     return relationship_types(snapshot.relations)
 
 
-def attribute_property(name: str) -> str:
-    """The property of an account that holds an attribute; never one that Ringwatch sets itself."""
-    return f"attr_{re.sub(r'[^0-9A-Za-z]+', '_', name)}"
+def attribute_properties(snapshot: Snapshot) -> dict[str, str]:
+    """The properties of an account that hold the attributes of a snapshot.
+
+    Args:
+        snapshot: The snapshot.
+
+    Returns:
+        Property by attribute, ``attr_`` before it; no two alike, none that Ringwatch sets itself.
+    """
+    taken: set[str] = set()
+    return {
+        attribute.name: _free(f"attr_{re.sub(r'[^0-9A-Za-z]+', '_', attribute.name)}", taken, "_")
+        for attribute in snapshot.attributes
+    }
 
 
 def literal(value: str | int | float | bool | None) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from graph_etl.neo4j_store.naming import attribute_property, labels_of, types_of
+from graph_etl.neo4j_store.naming import attribute_properties, labels_of, types_of
 from graph_etl.snapshot import NO_TIME
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class GraphTables:
                 {1: "bad", 0: "good"}, default=None, return_dtype=pl.String
             ),
         }
-        values = np.asarray(snapshot.attribute_values)
+        values, names = np.asarray(snapshot.attribute_values), attribute_properties(snapshot)
         for at, attribute in enumerate(snapshot.attributes):
             given = pl.Series(values[accounts, at]).fill_nan(None)
             if attribute.type == "category":
@@ -140,7 +140,7 @@ class GraphTables:
                 given = words.gather(given.cast(pl.UInt32))
             elif attribute.type == "flag":
                 given = given.cast(pl.Boolean)
-            columns[attribute_property(attribute.name)] = given
+            columns[names[attribute.name]] = given
         return columns
 
     def relationships(self, table: RelationshipTable, rows: int = ROWS_AT_ONCE) -> Iterator[pl.DataFrame]:

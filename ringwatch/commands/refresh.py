@@ -68,7 +68,6 @@ def _refresh(
             seed=options.seed,
             progress=progress,
         )
-        shown = _show_in_neo4j(place, done.snapshot, policy, progress) if done.published else None
     failed = [check for check in done.checks if not check.passed]
     screen.table(
         ["check", "holds", "in use", "new", "limit", ""],
@@ -81,6 +80,11 @@ def _refresh(
         f"rings {done.rings}: {verdict}; {took or 'all done before'}",
         style="bold",
     )
+    # Told first what is in use: a Neo4j that hangs may take minutes to be given up.
+    shown = None
+    if done.published:
+        with screen.progress() as progress:
+            shown = _show_in_neo4j(place, done.snapshot, policy, progress)
     if shown is not None and shown["problem"] is None:
         screen.say(
             f"neo4j: {shown['target']} shows it: {shown['loaded']:,} nodes, relationships and verdicts, "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from graph_etl.neo4j_store import GraphStoreError, LoadCounts, Target, load, wri
 from tests.building import PLATFORM_SPEC, Built, build_from_text, platform_files, write_data
 from tests.graph_etl.neo4j_store.held import ask, held
 
-if TYPE_CHECKING:
-    pass
+# The package gives the function the module's name.
+load_parts = importlib.import_module("graph_etl.neo4j_store.load")
 
 SPEC = """
 ringwatch: 1
@@ -328,3 +329,26 @@ def test_another_data_set_is_left_alone(day_1: Built, untimed_build: Built, data
     before = held(database)
     _refused(database, untimed_build, "holds a graph of another data set")
     assert held(database) == before
+
+
+def test_a_follower_that_goes_on_while_a_load_begins_is_taken_into_account(
+    day_1: Built, day_2: Built, database: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the state and saying that it loads, a load holds no follower back."""
+    load(day_2.snapshot, day_2.workspace, database)
+    fresh = held(database)
+    ask(database, "MATCH (n) DETACH DELETE n")
+    load(day_1.workspace.open_snapshot(day_1.report.snapshot_id), day_1.workspace, database)
+    begins = load_parts._Loading._begin
+
+    def after_a_row(loading: Any, base: str, state: dict[str, Any]) -> Any:
+        if not state["journal_seq"]:
+            ask(
+                database,
+                "MATCH (s:RingwatchState) SET s.journal_seq = 3 CREATE (:Account {id: 'abe', live_seq: 3})",
+            )
+        return begins(loading, base, state)
+
+    monkeypatch.setattr(load_parts._Loading, "_begin", after_a_row)
+    assert load(day_2.snapshot, day_2.workspace, database).base == "database"
+    assert held(database) == fresh
