@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 POM: Final = Path(__file__).with_name("pom.xml")
 USERNAME: Final = "neo4j"
 _READY_S: Final = 120.0
+# A repository that does not answer once often does the next time; Maven keeps what it has fetched.
+_FETCHES: Final = 3
 _FOLDERS: Final = ("conf", "data", "import", "lib", "licenses", "logs", "plugins", "run")
 # What Neo4j's own start script opens of the JDK for it.
 _OPENED: Final = (
@@ -77,8 +79,11 @@ def fetch_archives(folder: Path | None = None) -> Path:
         "dependency:copy-dependencies",
         f"-DoutputDirectory={partial}",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    for _ in range(_FETCHES):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            break
+    else:
         shutil.rmtree(partial, ignore_errors=True)
         lines = (done.stdout + done.stderr).strip().splitlines() or ["no word from Maven"]
         message = (
