@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
-from graph_etl.neo4j_store.connection import GraphStoreError, session
+from graph_etl.neo4j_store.connection import TIMED_OUT, GraphStoreError, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +22,6 @@ LOCK: Final = -1
 """``slot`` of the checkpoint that a load holds locked while it runs."""
 
 _LOCK_WAIT_S: Final = 3.0
-# What a server says when a transaction's time is over, by what it was doing.
-_TIMED_OUT: Final = ("TransactionTimedOut", "Terminated", "LockClientStopped")
 _HELD_S: Final = 600.0
 """How long a batch may wait for what somebody's open transaction holds."""
 
@@ -271,7 +269,7 @@ def only_one(driver: Driver, target: Target) -> Iterator[None]:
             with opened.begin_transaction(timeout=_LOCK_WAIT_S) as asking:
                 asking.run(query, slot=LOCK).consume()
         except Neo4jError as error:
-            if not any(sort in str(error.code) for sort in _TIMED_OUT):
+            if not any(sort in str(error.code) for sort in TIMED_OUT):
                 raise
             message = f"{target.shown}: another load is running there; wait for it"
             raise GraphStoreError(message) from None

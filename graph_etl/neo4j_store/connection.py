@@ -20,6 +20,9 @@ SCHEMES: Final = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 # The first with type predicates, by which a repair tells a time from a text.
 _OLDEST: Final = (5, 9)
 
+TIMED_OUT: Final = ("TransactionTimedOut", "Terminated", "LockClientStopped")
+"""What a server says when a transaction's time is over, by what it was doing."""
+
 
 class GraphStoreError(RingwatchError):
     """A Neo4j cannot be used as asked."""
@@ -167,10 +170,10 @@ def in_plain_words(target: Target) -> Iterator[None]:
             problem = (
                 f"does not let user {target.username!r} do this ({_first_line(error)}); use another user"
             )
-        elif "TransactionTimedOut" in code or "LockClientStopped" in code:
+        elif any(sort in code for sort in TIMED_OUT):
             problem = (
-                "let this wait too long: somebody's open transaction holds what is to be written;"
-                " SHOW TRANSACTIONS names it, end it and run the command again"
+                "ended this because it took too long; a transaction that somebody left open may hold what it"
+                " needs: SHOW TRANSACTIONS names it, end it and run the command again"
             )
         elif "ConstraintValidationFailed" in code:
             problem = (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from graph_etl import Workspace, build
-from graph_etl.neo4j_store import GraphStoreError, LoadCounts, Target, load, writing
+from graph_etl.neo4j_store import GraphStoreError, LoadCounts, Target, connect, load, session, writing
 from tests.building import PLATFORM_SPEC, Built, build_from_text, platform_files, write_data
 from tests.graph_etl.neo4j_store.held import ask, held
 
@@ -352,3 +352,14 @@ def test_a_follower_that_goes_on_while_a_load_begins_is_taken_into_account(
     monkeypatch.setattr(load_parts._Loading, "_begin", after_a_row)
     assert load(day_2.snapshot, day_2.workspace, database).base == "database"
     assert held(database) == fresh
+
+
+def test_a_transaction_left_open_is_not_waited_for_for_ever(
+    day_1: Built, database: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(day_1.snapshot, day_1.workspace, database)
+    monkeypatch.setattr(load_parts, "_HELD_S", 1.0)
+    with connect(database) as driver, session(driver, database) as opened, opened.begin_transaction() as work:
+        work.run("MATCH (s:RingwatchState) SET s.name = s.name").consume()
+        with pytest.raises(GraphStoreError, match="SHOW TRANSACTIONS"):
+            load(day_1.snapshot, day_1.workspace, database, repair=True)
