@@ -1,4 +1,4 @@
-r"""Exact Shapley values of boosted trees in time linear in their nodes.
+r"""Exact Shapley values of boosted trees and of forests in time linear in their nodes.
 
 Path-dependent attributions (Lundberg et al., 2020, "From local explanations to global understanding with
 explainable AI for trees"): what a feature is worth is averaged over all orders in which features become
@@ -79,13 +79,13 @@ class TreeShapley:
         return cls(trees, before, share, n_points, points, weights, most_nodes)
 
     def attributions(self, row: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What each feature of a row adds to its raw score, beyond the mean of the training rows.
+        """What each feature of a row adds to its margin, beyond the mean of the training rows.
 
         Args:
             row: ``float32[1, F]``.
 
         Returns:
-            ``float64[F]`` log odds.
+            ``float64[F]`` in the unit of the trees' leaves.
 
         Raises:
             ValueError: If the number of columns is not that of the trees.
@@ -106,7 +106,7 @@ class TreeShapley:
             np.ascontiguousarray(row[0], dtype=np.float32),
             phi,
         )
-        return phi
+        return phi / max(len(trees), 1) if trees.averaged else phi
 
 
 @compiled

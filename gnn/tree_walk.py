@@ -1,4 +1,4 @@
-"""Boosted trees as flat arrays and the compiled walk through them: one path for one row and for many."""
+"""Trees as flat arrays and the compiled walk through them: one path for one row and for many."""
 
 from __future__ import annotations
 
@@ -32,26 +32,35 @@ _CATEGORICAL: Final = 1
 _DEFAULT_LEFT: Final = 2
 _MISSING_IS_ZERO: Final = 1
 _MISSING_IS_NAN: Final = 2
+# LightGBM's own word, in the head of its text, for a model whose trees are averaged and not summed.
+_AVERAGED: Final = "average_output"
+# Our word there; without it the text is LightGBM's own.
+MODEL_FIELD: Final = "ringwatch_model"
 # Below this many rows the threads cost more than they bring.
 _FEW: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """Boosted trees, all in one, as the compiled walk reads them.
+    """Boosted trees or a forest, all in one, as the compiled walk reads them.
 
     Attributes:
-        text: LightGBM's own text of them: what a bundle keeps.
+        text: LightGBM's text of them, also of trees that another library grew: what a bundle keeps.
+        model: Which library's model they are, see `gnn.trees.MODELS`.
+        averaged: Whether the margin is the mean of the trees' leaves (a forest) and not their sum.
         n_features: Number of columns ``F``.
         nodes: ``[N]`` of `NODE`; in each tree a node comes after the one that it hangs from.
         root: ``int32[T]``, first node of each tree; ``~leaf`` where a tree is but a leaf.
         first_node: ``int32[T + 1]``, nodes of tree ``t`` are ``first_node[t]:first_node[t + 1]``.
-        leaf_value: ``float64[L]``, log odds.
-        node_count: ``float64[N]``, rows of the training data that came by.
+        leaf_value: ``float64[L]``: log odds of boosted trees, of a forest's the share of bad accounts.
+        node_count: ``float64[N]``, rows of the training data that came by (their weight, where it is not
+            LightGBM that grew the trees).
         leaf_count: ``float64[L]``, those that ended there.
     """
 
     text: str
+    model: str
+    averaged: bool
     n_features: int
     nodes: NDArray[Any]
     root: NDArray[np.int32]
@@ -101,7 +110,7 @@ def _walk_many(nodes: Any, root: Any, leaf_value: Any, n_trees: int, rows: Any, 
 
 
 def walk(trees: Trees, rows: NDArray[np.float32], n_trees: int) -> NDArray[np.float64]:
-    """Sum the leaves that rows fall into.
+    """Sum the leaves that rows fall into; of a forest, their mean.
 
     Args:
         trees: The trees.
@@ -118,8 +127,9 @@ def walk(trees: Trees, rows: NDArray[np.float32], n_trees: int) -> NDArray[np.fl
     check_width(trees, rows)
     out = np.empty(len(rows), dtype=np.float64)
     through = _walk_few if len(rows) < _FEW else _walk_many
-    through(trees.nodes, trees.root, trees.leaf_value, min(n_trees, len(trees)), rows, out)
-    return out
+    asked = min(n_trees, len(trees))
+    through(trees.nodes, trees.root, trees.leaf_value, asked, rows, out)
+    return out / max(asked, 1) if trees.averaged else out
 
 
 def check_width(trees: Trees, rows: NDArray[np.float32]) -> None:
@@ -138,10 +148,10 @@ def check_width(trees: Trees, rows: NDArray[np.float32]) -> None:
 
 
 def read_trees(text: str, where: str) -> Trees:
-    """Read LightGBM's text of a model.
+    """Read a model's text.
 
     Args:
-        text: As `lightgbm.Booster.model_to_string` gives it.
+        text: As `lightgbm.Booster.model_to_string` or `gnn.tree_text.write_trees` gives it.
         where: Where the text is from, for messages.
 
     Returns:
@@ -156,8 +166,9 @@ def read_trees(text: str, where: str) -> Trees:
     try:
         header = _fields(head)
         n_features = int(header["max_feature_idx"]) + 1
-        parts = [_tree(_fields(block), n_features) for block in blocks]
-        plain = header["num_tree_per_iteration"] == "1" and "average_output" not in head.splitlines()
+        model = header.get(MODEL_FIELD, "lightgbm")
+        parts = [_tree(_fields(block), n_features, model) for block in blocks]
+        plain = header["num_tree_per_iteration"] == "1"
     except (KeyError, ValueError, IndexError):
         message = f"{where}: damaged, its trees cannot be read; run `ringwatch train` again"
         raise BundleError(message) from None
@@ -169,9 +180,10 @@ def read_trees(text: str, where: str) -> Trees:
             )
             raise BundleError(message)
     if not plain or not parts:
-        message = f"{where}: not one boosted tree a round; run `ringwatch train` again"
+        message = f"{where}: not one tree a round; run `ringwatch train` again"
         raise BundleError(message)
-    return _joined(text, n_features, [part for part in parts if part is not None])
+    averaged = _AVERAGED in head.splitlines()
+    return _joined(text, model, averaged, n_features, [part for part in parts if part is not None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +203,7 @@ def _numbers(text: str) -> NDArray[np.float64]:
     return np.array([float(word) for word in text.split()], dtype=np.float64)
 
 
-def _tree(fields: Mapping[str, str], n_features: int) -> _Tree | None:
+def _tree(fields: Mapping[str, str], n_features: int, model: str) -> _Tree | None:
     """One tree, its children counted from its own start; None if it is of a sort that is not walked."""
     n_leaves = int(fields["num_leaves"])
     if fields["num_cat"] != "0" or fields["is_linear"] != "0":
@@ -208,9 +220,13 @@ def _tree(fields: Mapping[str, str], n_features: int) -> _Tree | None:
     nodes["left"] = _numbers(fields["left_child"])
     nodes["right"] = _numbers(fields["right_child"])
     threshold = _numbers(fields["threshold"])
-    nodes["threshold"] = _single(threshold)
+    single = _single(threshold)
+    # Only LightGBM takes what is nearly zero for zero.
+    nodes["threshold"] = _around_zero(single, threshold) if model == "lightgbm" else single
     nodes["feature"] = (feature << FLAG_BITS) | _flags(decision, threshold)
-    tree = _Tree(nodes, leaf_value, _numbers(fields["internal_count"]), _numbers(fields["leaf_count"]))
+    # How training rows parted: LightGBM's attributions count them, those of the others weigh them.
+    cover = "count" if model == "lightgbm" else "weight"
+    tree = _Tree(nodes, leaf_value, _numbers(fields[f"internal_{cover}"]), _numbers(fields[f"leaf_{cover}"]))
     own = np.arange(len(nodes))
     children = np.concatenate([nodes["left"], nodes["right"]])
     parents = np.concatenate([own, own])
@@ -236,15 +252,19 @@ def _tree(fields: Mapping[str, str], n_features: int) -> _Tree | None:
 def _single(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     """Thresholds that split all numbers of single precision as the double ones do.
 
-    ``x <= t`` for a float32 ``x`` asks whether ``x`` is at most the greatest float32 not above ``t``. What
-    lies nearer to zero than `_ZERO` counts as zero, so no threshold may fall among it.
+    ``x <= t`` for a float32 ``x`` asks whether ``x`` is at most the greatest float32 not above ``t``.
     """
     with np.errstate(over="ignore"):
         single = threshold.astype(np.float32)
-    single = np.where(single > threshold, np.nextafter(single, np.float32(-np.inf)), single)
-    around_zero = np.abs(single) <= _ZERO
+    below = np.nextafter(single, np.float32(-np.inf))
+    return np.where(single > threshold, below, single).astype(np.float32)
+
+
+def _around_zero(single: NDArray[np.float32], threshold: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Thresholds moved out of what lies nearer to zero than `_ZERO`: all of it counts as zero."""
     below = np.nextafter(-_ZERO, np.float32(-np.inf))
-    return np.where(around_zero, np.where(threshold >= 0.0, _ZERO, below), single).astype(np.float32)
+    moved = np.where(threshold >= 0.0, _ZERO, below)
+    return np.where(np.abs(single) <= _ZERO, moved, single).astype(np.float32)
 
 
 def _flags(decision: NDArray[np.int64], threshold: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -261,7 +281,7 @@ def _flags(decision: NDArray[np.int64], threshold: NDArray[np.float64]) -> NDArr
     return flags
 
 
-def _joined(text: str, n_features: int, trees: list[_Tree]) -> Trees:
+def _joined(text: str, model: str, averaged: bool, n_features: int, trees: list[_Tree]) -> Trees:
     """All trees in one row of nodes and one of leaves."""
     first_node = np.cumsum([0, *(len(tree.nodes) for tree in trees)], dtype=np.int64)
     first_leaf = np.cumsum([0, *(len(tree.leaf_value) for tree in trees)], dtype=np.int64)
@@ -273,6 +293,8 @@ def _joined(text: str, n_features: int, trees: list[_Tree]) -> Trees:
     only_leaf = np.diff(first_node) == 0
     return Trees(
         text=text,
+        model=model,
+        averaged=averaged,
         n_features=n_features,
         nodes=np.concatenate([tree.nodes for tree in trees]),
         root=np.where(only_leaf, ~first_leaf[:-1], first_node[:-1]).astype(np.int32),

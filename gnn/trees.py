@@ -1,37 +1,31 @@
-"""Boosted trees on as-of features: the head of a bundle (Ke et al., 2017, LightGBM)."""
+"""Trees on as-of features: the head of a bundle. LightGBM (Ke et al., 2017) by default, others by choice."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from gnn.tree_models import MODELS, SHAPES, Growing, Model, Shape, TreesError, check_model, grow
 from gnn.tree_walk import Trees, read_trees, walk
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+
+__all__ = [
+    "MODELS",
+    "ROUNDS",
+    "SHAPES",
+    "Model",
+    "Shape",
+    "Trees",
+    "TreesError",
+    "check_model",
+    "fit_trees",
+    "margins",
+]
 
 # The same for every data set; number of rounds and, where it is cheap, shape are chosen on held-out folds.
 ROUNDS: Final = (75, 150, 300, 450)
-Shape = Literal["wide", "narrow"]
-SHAPES: Final[tuple[Shape, ...]] = ("wide", "narrow")
-_PARAMETERS: Final[dict[str, Any]] = {
-    "objective": "binary",
-    "feature_fraction": 0.3,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
-    "lambda_l2": 5.0,
-    "verbose": -1,
-    "deterministic": True,
-    "force_row_wise": True,
-}
-# Hundreds of bad accounts fill deep trees; tens are learned better by shallow ones.
-_SHAPE_PARAMETERS: Final[dict[Shape, dict[str, Any]]] = {
-    "wide": {"num_leaves": 31, "learning_rate": 0.05},
-    "narrow": {"num_leaves": 6, "learning_rate": 0.04},
-}
-_MIN_LEAF: Final = 40
-_MIN_LEAF_SHARE: Final = 0.004
 
 
 def fit_trees(
@@ -43,33 +37,36 @@ def fit_trees(
     shape: Shape = "wide",
     seed: int = 0,
     n_threads: int = 2,
+    model: Model = "lightgbm",
 ) -> Trees:
-    """Fit boosted trees.
+    """Fit trees.
 
     Args:
         features: ``float32[n, F]``; NaN is a value of its own.
         label: ``[n]`` of 0 and 1.
         weight: ``float64[n]``.
         rounds: Number of trees.
-        shape: ``wide`` trees of 31 leaves, or ``narrow`` ones of 6.
+        shape: ``wide`` trees of 31 leaves, or ``narrow`` ones of 6; forests end at 3 rows, or at 10.
         seed: Of the sampling of rows and columns.
         n_threads: The same number gives the same trees, bit by bit.
+        model: ``lightgbm``, ``xgboost``, ``extra_trees`` or ``random_forest``.
 
     Returns:
         The trees, as they score.
-    """
-    import lightgbm  # here, since only training needs it: it takes seconds to import
 
-    leaf = int(min(_MIN_LEAF, max(5, _MIN_LEAF_SHARE * len(label))))
-    parameters = _PARAMETERS | _SHAPE_PARAMETERS[shape]
-    parameters |= {"seed": seed, "num_threads": n_threads, "min_child_samples": leaf}
-    data = lightgbm.Dataset(features, label.astype(np.float32), weight=weight, free_raw_data=True)
-    booster = lightgbm.train(parameters, data, num_boost_round=rounds)
-    return read_trees(booster.model_to_string(), "LightGBM's model")
+    Raises:
+        TreesError: If there is no such model, or its library is not installed.
+    """
+    how = Growing(features, label, weight, rounds, shape, seed, n_threads)
+    return read_trees(grow(model, how), f"the text of {model}")
 
 
 def margins(trees: Trees, features: NDArray[np.float32], rounds: int | None = None) -> NDArray[np.float64]:
-    """Raw scores (log odds) of trees: those of LightGBM to the last bit, however many rows are asked at once.
+    """What trees say of rows, one by one, however many rows are asked at once.
+
+    Log odds of boosted trees: LightGBM's own to the last bit, XGBoost's but for the rounding of its sums
+    (5e-6 in log odds over 60 trees). Of a forest, the mean share of bad accounts: scikit-learn's own to the
+    last bit.
 
     Args:
         trees: The trees.

@@ -26,7 +26,7 @@ def fitted(shape: Shape, n_columns: int) -> tuple[Trees, NDArray[np.float32]]:
     values = table(rng, n_columns)
     known = np.nan_to_num(values, nan=0.5)
     bad = known[:, 0] * known[:, 1] + known[:, 2:].sum(axis=1) + rng.normal(size=N_ROWS) > 1.0
-    return fit_trees(values, bad, np.ones(N_ROWS), rounds=50, shape=shape), table(rng, n_columns)
+    return fit_trees(values, bad, np.ones(N_ROWS), rounds=50, shape=shape, n_threads=1), table(rng, n_columns)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -42,7 +42,7 @@ def booster_of(trees: Trees) -> lightgbm.Booster:
 def fitted(shape: Shape) -> tuple[Trees, NDArray[np.float32]]:
     rng = np.random.default_rng(3)
     values = table(rng)
-    trees = fit_trees(values, labels(values, rng), np.ones(N_ROWS), rounds=60, shape=shape)
+    trees = fit_trees(values, labels(values, rng), np.ones(N_ROWS), rounds=60, shape=shape, n_threads=1)
     return trees, table(rng)
 
 

@@ -1,0 +1,249 @@
+"""Growing trees: LightGBM, XGBoost and scikit-learn's forests, all ending as the same text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from gnn.tree_text import GrownTree, write_trees
+from graph_etl.errors import RingwatchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Model = Literal["lightgbm", "xgboost", "extra_trees", "random_forest"]
+MODELS: Final[tuple[Model, ...]] = ("lightgbm", "xgboost", "extra_trees", "random_forest")
+Shape = Literal["wide", "narrow"]
+SHAPES: Final[tuple[Shape, ...]] = ("wide", "narrow")
+
+_LIGHTGBM: Final[dict[str, Any]] = {
+    "objective": "binary",
+    "feature_fraction": 0.3,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 5.0,
+    "verbose": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+}
+_XGBOOST: Final[dict[str, Any]] = {
+    "objective": "binary:logistic",
+    "tree_method": "hist",
+    "grow_policy": "lossguide",
+    "max_depth": 0,
+    "colsample_bytree": 0.3,
+    "subsample": 0.8,
+    "lambda": 5.0,
+    "verbosity": 0,
+}
+# Hundreds of bad accounts fill deep trees; tens are learned better by shallow ones.
+_LEAVES: Final[dict[Shape, int]] = {"wide": 31, "narrow": 6}
+_LEARNING_RATE: Final[dict[Shape, float]] = {"wide": 0.05, "narrow": 0.04}
+_MIN_LEAF: Final = 40
+_MIN_LEAF_SHARE: Final = 0.004
+# XGBoost counts a leaf's rows by p (1 - p): about an eighth of them where a fifth is bad and half is learned.
+_HESSIAN_A_ROW: Final = 0.125
+# A tree of a forest sees every column at one split in ten, and may end at so few rows.
+_FOREST_COLUMNS: Final = 0.1
+_FOREST_LEAF: Final[dict[Shape, int]] = {"wide": 3, "narrow": 10}
+
+
+class TreesError(RingwatchError):
+    """Trees that cannot be grown here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """What trees are grown on, and how.
+
+    Attributes:
+        features: ``float32[n, F]``; NaN is a value of its own.
+        label: ``[n]`` of 0 and 1.
+        weight: ``float64[n]``.
+        rounds: Number of trees.
+        shape: ``wide`` trees of 31 leaves, or ``narrow`` ones of 6; forests end at 3 rows, or at 10.
+        seed: Of the sampling of rows and columns.
+        n_threads: The same number gives the same trees, bit by bit.
+    """
+
+    features: NDArray[np.float32]
+    label: NDArray[Any]
+    weight: NDArray[np.float64]
+    rounds: int
+    shape: Shape
+    seed: int
+    n_threads: int
+
+    @property
+    def least_rows(self) -> int:
+        """Rows that a leaf of boosted trees has at least."""
+        return int(min(_MIN_LEAF, max(5, _MIN_LEAF_SHARE * len(self.label))))
+
+
+def check_model(model: str) -> None:
+    """Refuse a model that cannot be grown here, before any work is done.
+
+    Args:
+        model: Its name.
+
+    Raises:
+        TreesError: If there is no such model, or its library is not installed.
+    """
+    if model not in MODELS:
+        message = f"no model '{model}'; there are: {', '.join(MODELS)}"
+        raise TreesError(message)
+    if model == "xgboost":
+        _xgboost()
+
+
+def grow(model: Model, how: Growing) -> str:
+    """Grow trees.
+
+    Args:
+        model: Which library's.
+        how: On what, and how.
+
+    Returns:
+        Their text, for `gnn.tree_walk.read_trees`.
+
+    Raises:
+        TreesError: If there is no such model, or its library is not installed.
+    """
+    check_model(model)
+    if model == "lightgbm":
+        return _grow_lightgbm(how)
+    if model == "xgboost":
+        return _grow_xgboost(how)
+    return _grow_forest(model, how)
+
+
+def _grow_lightgbm(how: Growing) -> str:
+    import lightgbm  # here, since only training needs it: it takes seconds to import
+
+    parameters = _LIGHTGBM | {
+        "num_leaves": _LEAVES[how.shape],
+        "learning_rate": _LEARNING_RATE[how.shape],
+        "min_child_samples": how.least_rows,
+        "seed": how.seed,
+        "num_threads": how.n_threads,
+    }
+    label = how.label.astype(np.float32)
+    data = lightgbm.Dataset(how.features, label, weight=how.weight, free_raw_data=True)
+    text: str = lightgbm.train(parameters, data, num_boost_round=how.rounds).model_to_string()
+    return text
+
+
+def _grow_xgboost(how: Growing) -> str:
+    """XGBoost (Chen and Guestrin, 2016); its base margin goes into the first tree's leaves.
+
+    It sums in single precision, the walk in double: margins differ by the rounding of XGBoost's sum alone.
+    """
+    xgboost = _xgboost()
+    share = float(np.clip(np.average(how.label, weights=how.weight), 1e-6, 1 - 1e-6))
+    parameters = _XGBOOST | {
+        "base_score": share,
+        "max_leaves": _LEAVES[how.shape],
+        "eta": _LEARNING_RATE[how.shape],
+        "min_child_weight": _HESSIAN_A_ROW * how.least_rows,
+        "seed": how.seed,
+        "nthread": how.n_threads,
+    }
+    data = xgboost.QuantileDMatrix(
+        _finite(how.features), how.label.astype(np.float32), weight=how.weight, nthread=how.n_threads
+    )
+    booster = xgboost.train(parameters, data, num_boost_round=how.rounds)
+    return xgboost_text(booster, share)
+
+
+def xgboost_text(booster: Any, base_score: float) -> str:
+    """The text of an XGBoost model with one tree a round.
+
+    Args:
+        booster: ``xgboost.Booster``.
+        base_score: Probability that it starts from.
+
+    Returns:
+        The text.
+    """
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    base = np.float32(base_score)
+    start = float(-np.log(np.float32(1.0) / base - np.float32(1.0)))
+    trees = []
+    for number, tree in enumerate(learner["gradient_booster"]["model"]["trees"]):
+        # At a leaf the condition is its value.
+        condition = np.array(tree["split_conditions"], dtype=np.float32)
+        trees.append(
+            GrownTree(
+                left=np.array(tree["left_children"], dtype=np.int64),
+                right=np.array(tree["right_children"], dtype=np.int64),
+                feature=np.array(tree["split_indices"], dtype=np.int64),
+                # XGBoost asks `<`, the walk `<=`.
+                threshold=np.nextafter(condition, np.float32(-np.inf)).astype(np.float64),
+                nan_left=np.array(tree["default_left"], dtype=np.bool_),
+                value=condition.astype(np.float64) + (start if number == 0 else 0.0),
+                weight=np.array(tree["sum_hessian"], dtype=np.float32).astype(np.float64),
+            )
+        )
+    width = int(learner["learner_model_param"]["num_feature"])
+    return write_trees(trees, model="xgboost", n_features=width, averaged=False)
+
+
+def _xgboost() -> Any:
+    try:
+        import xgboost
+    except ImportError:
+        message = "XGBoost is not installed; pip install 'ringwatch[xgboost]', or choose another model"
+        raise TreesError(message) from None
+    return xgboost
+
+
+def _grow_forest(model: Literal["extra_trees", "random_forest"], how: Growing) -> str:
+    """Extremely randomised trees (Geurts et al., 2006) or a random forest (Breiman, 2001)."""
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
+    kind = ExtraTreesClassifier if model == "extra_trees" else RandomForestClassifier
+    forest = kind(
+        n_estimators=how.rounds,
+        max_features=_FOREST_COLUMNS,
+        min_samples_leaf=_FOREST_LEAF[how.shape],
+        n_jobs=how.n_threads,
+        random_state=how.seed,
+    ).fit(_finite(how.features), how.label, sample_weight=how.weight)
+    return forest_text(forest, model)
+
+
+def forest_text(forest: Any, model: Model) -> str:
+    """The text of a forest: the margin is the mean over trees of a leaf's share of bad accounts.
+
+    So it is what scikit-learn calls the probability, to the last bit, and a sum over trees, so that
+    attributions add up to it. Calibration maps it like any margin.
+
+    Args:
+        forest: A fitted classifier of scikit-learn with ``estimators_`` and the classes 0 and 1.
+        model: Its name.
+
+    Returns:
+        The text.
+    """
+    trees = [
+        GrownTree(
+            left=tree.children_left.astype(np.int64),
+            right=tree.children_right.astype(np.int64),
+            feature=tree.feature.astype(np.int64),
+            threshold=tree.threshold.astype(np.float64),
+            nan_left=tree.missing_go_to_left.astype(np.bool_),
+            value=tree.value[:, 0, 1].astype(np.float64),
+            weight=tree.weighted_n_node_samples.astype(np.float64),
+        )
+        for tree in (estimator.tree_ for estimator in forest.estimators_)
+    ]
+    return write_trees(trees, model=model, n_features=int(forest.n_features_in_), averaged=True)
+
+
+def _finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Infinities as the largest numbers, which no split tells from them: two of the libraries refuse them."""
+    most = np.finfo(np.float32).max
+    return np.clip(features, -most, most)  # NaN stays NaN

@@ -1,0 +1,100 @@
+"""LightGBM's text for trees that another library grew: one text, one reader, one walk for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gnn.tree_walk import MODEL_FIELD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+# LightGBM's decision_type: what is missing is NaN, and where it goes.
+_NAN_GOES_RIGHT = 2 << 2
+_NAN_GOES_LEFT = _NAN_GOES_RIGHT | 2
+
+
+@dataclass(frozen=True, slots=True)
+class GrownTree:
+    """One tree as libraries keep it: inner nodes and leaves in one numbering, a child after its parent.
+
+    Attributes:
+        left: ``int64[K]`` left child of each node, -1 at a leaf.
+        right: ``int64[K]`` right child.
+        feature: ``int64[K]`` column that an inner node splits on.
+        threshold: ``float64[K]``: a row goes left if its value is at most this.
+        nan_left: ``bool[K]``, whether NaN goes left.
+        value: ``float64[K]`` at leaves.
+        weight: ``float64[K]``, of the training data that came by.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    nan_left: NDArray[np.bool_]
+    value: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+def write_trees(trees: Sequence[GrownTree], *, model: str, n_features: int, averaged: bool) -> str:
+    """Write trees as `gnn.tree_walk.read_trees` (and LightGBM) reads them.
+
+    Args:
+        trees: The trees.
+        model: Which library's model they are.
+        n_features: Number of columns.
+        averaged: Whether the margin is the mean of the trees' leaves and not their sum.
+
+    Returns:
+        The text. Numbers have as many digits as give back the same number.
+    """
+    names = " ".join(f"Column_{column}" for column in range(n_features))
+    head = [
+        "tree",
+        "version=v4",
+        f"{MODEL_FIELD}={model}",
+        "num_class=1",
+        "num_tree_per_iteration=1",
+        "label_index=0",
+        f"max_feature_idx={n_features - 1}",
+        "objective=binary sigmoid:1",
+        *(["average_output"] if averaged else []),
+        f"feature_names={names}",
+        f"feature_infos={' '.join(['none'] * n_features)}",
+        "",
+    ]
+    blocks = [f"Tree={number}\n{_block(tree)}\n\n" for number, tree in enumerate(trees)]
+    return "\n".join(head) + "\n" + "".join(blocks) + "end of trees\n"
+
+
+def _block(tree: GrownTree) -> str:
+    inner = tree.left >= 0
+    # Inner nodes and leaves each counted by themselves, in their old order; a leaf is told by ~number.
+    number = np.where(inner, np.cumsum(inner) - 1, ~(np.cumsum(~inner) - 1))
+    fields: dict[str, Iterable[Any]] = {
+        "split_feature": tree.feature[inner].tolist(),
+        "threshold": tree.threshold[inner].tolist(),
+        "decision_type": np.where(tree.nan_left[inner], _NAN_GOES_LEFT, _NAN_GOES_RIGHT).tolist(),
+        "left_child": number[tree.left[inner]].tolist(),
+        "right_child": number[tree.right[inner]].tolist(),
+        "leaf_value": tree.value[~inner].tolist(),
+        "leaf_weight": tree.weight[~inner].tolist(),
+        "leaf_count": _whole(tree.weight[~inner]),
+        "internal_value": np.zeros(int(inner.sum())).tolist(),
+        "internal_weight": tree.weight[inner].tolist(),
+        "internal_count": _whole(tree.weight[inner]),
+    }
+    lines = [f"num_leaves={int((~inner).sum())}", "num_cat=0"]
+    lines += [f"{name}={' '.join(map(repr, values))}" for name, values in fields.items()]
+    return "\n".join([*lines, "is_linear=0", "shrinkage=1"])
+
+
+def _whole(weight: NDArray[np.float64]) -> list[int]:
+    """Counts for LightGBM, which reads no others; scoring here takes the weights themselves."""
+    return [max(1, round(one)) for one in weight.tolist()]
