@@ -1,0 +1,1 @@
+"""Other people's methods, implemented from their papers, to stand beside Ringwatch in one run."""

@@ -1,0 +1,148 @@
+"""Figures of all rows of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from benchmarks.quality.judging import FIGURES, Judged, Spread, figures, prior_figures
+from benchmarks.quality.rows import PRIOR, RINGWATCH
+from gnn.evaluation import calibration_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from benchmarks.quality.cells import Cell
+    from benchmarks.quality.rows import Runner
+    from benchmarks.quality.sets import DataSet
+
+# Fewer bad or good accounts than this and a figure is noise.
+_LEAST: Final = 20
+
+
+@dataclass
+class Row:
+    """One method on one data set.
+
+    Attributes:
+        name: Of the row.
+        spread: Mean and spread by figure; empty where the method has nothing to say.
+        values: The figure of each part, by figure.
+        slices: Mean and spread by slice and figure.
+        calibration_error: Expected calibration error of probabilities, or None.
+        seconds: Of all its cells.
+        notes: Of its cells.
+    """
+
+    name: str
+    spread: dict[str, Spread] = field(default_factory=dict)
+    values: dict[str, list[float]] = field(default_factory=dict)
+    slices: dict[str, dict[str, Spread]] = field(default_factory=dict)
+    calibration_error: float | None = None
+    seconds: float = 0.0
+    notes: list[dict[str, Any]] = field(default_factory=list)
+
+
+def measured(runner: Runner, data: DataSet, row: str) -> Row:
+    """Compute a row, or read it from finished cells.
+
+    Args:
+        runner: Computes.
+        data: The data set.
+        row: Name of the row.
+
+    Returns:
+        Its figures.
+    """
+    if row == PRIOR:
+        return _prior(data)
+    cells = runner.scores(data, row)
+    found = Row(row)
+    if cells is None:
+        return found
+    found.values, found.spread = _judged(data, data.judged, cells)
+    for name, chosen in data.slices.items():
+        some = data.judged.within(chosen)
+        if min(some.bad.sum(), (~some.bad).sum()) >= _LEAST:
+            found.slices[name] = _judged(data, some, cells)[1]
+    unique = {id(cell): cell for cell in cells}.values()
+    found.seconds = sum(cell.seconds for cell in unique)
+    found.notes = [cell.notes for cell in unique]
+    if row == RINGWATCH and all(cell.notes.get("supervision") == "supervised" for cell in cells):
+        found.calibration_error = float(
+            np.mean([_calibration(data, cell, at) for at, cell in enumerate(cells)])
+        )
+    return found
+
+
+def _prior(data: DataSet) -> Row:
+    each = [prior_figures(one) for one in _by_part(data, data.judged)]
+    values = {name: [one[name] for one in each] for name in FIGURES}
+    whole = prior_figures(data.judged) if data.pooled else None
+    spread = _summed(values, whole)
+    slices = {}
+    for name, chosen in data.slices.items():
+        some = data.judged.within(chosen)
+        if min(some.bad.sum(), (~some.bad).sum()) >= _LEAST:
+            figures_of = prior_figures(some)
+            slices[name] = {figure: Spread(figures_of[figure], float("nan"), 1) for figure in FIGURES}
+    return Row(PRIOR, spread, values, slices)
+
+
+def _by_part(data: DataSet, judged: Judged) -> list[Judged]:
+    found = []
+    for part in data.parts:
+        chosen = np.zeros(len(part.label), np.bool_)
+        chosen[part.test] = True
+        found.append(judged.within(chosen))
+    return found
+
+
+def _judged(
+    data: DataSet, judged: Judged, cells: Sequence[Cell]
+) -> tuple[dict[str, list[float]], dict[str, Spread]]:
+    """Figures of each part, and their summary."""
+    each = [
+        figures(one, cell.scores) for one, cell in zip(_by_part(data, judged), cells, strict=True) if one.both
+    ]
+    values = {name: [one[name] for one in each] for name in FIGURES}
+    whole = figures(judged, _joined(data, cells)) if data.pooled else None
+    return values, _summed(values, whole)
+
+
+def _summed(values: dict[str, list[float]], whole: dict[str, float] | None) -> dict[str, Spread]:
+    return {name: Spread.of(values[name], None if whole is None else whole[name]) for name in FIGURES}
+
+
+def _joined(data: DataSet, cells: Sequence[Cell]) -> NDArray[np.float64]:
+    """Each example's score by the part that held it out."""
+    joined = np.full(len(data.label), np.nan)
+    for part, cell in zip(data.parts, cells, strict=True):
+        joined[part.test] = cell.scores[part.test]
+    return joined
+
+
+def _calibration(data: DataSet, cell: Cell, at: int) -> float:
+    """Calibration error over the test examples of a part that have a verdict, all alike."""
+    rows = data.parts[at].test
+    rows = rows[(data.label[rows] >= 0) & ~np.isnan(cell.scores[rows])]
+    return calibration_error(data.label[rows], cell.scores[rows])
+
+
+def gain(row: Row, other: Row, figure: str = "average_precision") -> Spread:
+    """How much a row is ahead of another one, part by part.
+
+    Args:
+        row: The one.
+        other: The other.
+        figure: By which figure.
+
+    Returns:
+        Mean of the differences and their standard deviation.
+    """
+    pairs = zip(row.values[figure], other.values[figure], strict=True)
+    return Spread.of([one - two for one, two in pairs])

@@ -1,0 +1,296 @@
+"""The data sets of the table and how each is divided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from benchmarks.peers.problem import Part
+from benchmarks.peers.static import StaticProblem
+from benchmarks.quality.judging import Judged, judged_by_rings, judged_by_verdicts
+from benchmarks.quality.reduced import drawn, keeping
+from features import Queries, compute, registry_of
+from gnn.targets import targets
+from graph_etl import NO_TIME, Snapshot, Workspace, build, load_spec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmarks.peers.problem import Problem
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Which of the verdicts a trainer has.
+
+    Attributes:
+        name: For the table.
+        share: Of the accounts with a verdict, drawn without looking at it.
+        bad_only: Whether good verdicts are missing.
+        seed: Of the draw.
+    """
+
+    name: str = "all"
+    share: float = 1.0
+    bad_only: bool = False
+    seed: int = 0
+
+    def kept(self, label: NDArray[np.int8]) -> NDArray[np.bool_]:
+        """Accounts whose verdict is known, ``bool[A]``."""
+        if self.share >= 1.0:
+            return np.ones(len(label), np.bool_)
+        return drawn(label, self.share, self.seed)
+
+
+ALL: Final = Verdicts()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set under one protocol. Examples are accounts, ``A`` of them.
+
+    Attributes:
+        name: As in the table.
+        protocol: One sentence for readers.
+        snapshot: With all verdicts.
+        workspace: Where bundles and reduced snapshots go.
+        problem: What peers see.
+        parts: The divisions.
+        judged: Who is judged, over all parts.
+        label: ``int8[A]``, all verdicts; only for judging.
+        pooled: Whether the parts' scores are judged together; else each part alone, and their mean.
+        splits: Number of the official split that each part is; empty where parts are folds.
+        slices: ``bool[A]`` by name.
+        verdicts: Which verdicts a trainer has.
+    """
+
+    name: str
+    protocol: str
+    snapshot: Snapshot
+    workspace: Workspace
+    problem: Problem
+    parts: tuple[Part, ...]
+    judged: Judged
+    label: NDArray[np.int8]
+    pooled: bool
+    splits: tuple[int, ...]
+    slices: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    verdicts: Verdicts = ALL
+
+    def trained_on(self, part: Part) -> Snapshot:
+        """What Ringwatch is trained on.
+
+        Args:
+            part: The division.
+
+        Returns:
+            The snapshot with the verdicts that a trainer has. Where parts are official splits, the verdicts
+            of the test accounts are not in it at all; where they are folds, training holds each out itself.
+        """
+        if not self.splits and self.verdicts == ALL:
+            return self.snapshot
+        kept = self.verdicts.kept(self.label)
+        if self.splits:
+            kept[part.test] = False
+        return keeping(self.snapshot, self.workspace, kept, bad_only=self.verdicts.bad_only)
+
+    def with_verdicts(self, verdicts: Verdicts) -> DataSet:
+        """The same accounts, judged by all verdicts, learned from fewer.
+
+        Args:
+            verdicts: Which ones.
+
+        Returns:
+            The data set; where parts are official splits, only the one that the seed names, since all of them
+            would take as long as the whole table.
+        """
+        kept = verdicts.kept(self.label)
+        reduced = keeping(self.snapshot, self.workspace, kept, bad_only=verdicts.bad_only)
+        known = targets(reduced).label
+        if not self.splits:
+            return replace(self, parts=fold_parts(reduced), verdicts=verdicts)
+        at = verdicts.seed % len(self.parts)
+        whole = np.asarray(self.snapshot.splits)[:, self.splits[at]]
+        part = Part.of_split(self.parts[at].name, whole, known)
+        return replace(self, parts=(part,), splits=(self.splits[at],), verdicts=verdicts)
+
+
+def opened(name: str, folder: Path, data: Path | None, seed: int = 0) -> tuple[Snapshot, Workspace]:
+    """Build an example into its workspace, or open what was built there.
+
+    Args:
+        name: Folder below ``examples``.
+        folder: Where workspaces go.
+        data: Folder of files that are not shipped.
+        seed: Of the build.
+
+    Returns:
+        Snapshot and workspace.
+    """
+    workspace = Workspace(folder / name)
+    spec = load_spec(ROOT / "examples" / name / "spec.yaml")
+    report = build(spec, workspace, data_dir=data, seed=seed)
+    return workspace.open_snapshot(report.snapshot_id), workspace
+
+
+def tolokers(folder: Path, n_splits: int = 10) -> DataSet:
+    """The official splits of tolokers (Platonov et al., 2023).
+
+    Args:
+        folder: Where workspaces go.
+        n_splits: The first so many of the ten.
+
+    Returns:
+        The data set.
+    """
+    snapshot, workspace = opened("tolokers", folder, None)
+    return by_splits(snapshot, workspace, n_splits)
+
+
+def by_splits(snapshot: Snapshot, workspace: Workspace, n_splits: int) -> DataSet:
+    """A data set with given splits, each fitted on its training part and chosen by its validation part.
+
+    Args:
+        snapshot: With splits.
+        workspace: Its workspace.
+        n_splits: The first so many.
+
+    Returns:
+        The data set.
+    """
+    part_of = np.asarray(snapshot.splits)
+    label = snapshot.labels()
+    parts = tuple(
+        Part.of_split(f"split{number}", part_of[:, number], label)
+        for number in range(min(n_splits, part_of.shape[1]))
+    )
+    return DataSet(
+        snapshot.manifest["name"],
+        f"{len(parts)} of the official splits; fitted on train, chosen by validation, judged on test; "
+        "mean ± standard deviation over the splits",
+        snapshot,
+        workspace,
+        StaticProblem(snapshot),
+        parts,
+        judged_by_verdicts(label, np.arange(len(label))),
+        label,
+        pooled=False,
+        splits=tuple(range(len(parts))),
+        slices=link_slices(snapshot),
+    )
+
+
+def hop_sybil(folder: Path) -> DataSet:
+    """The ring-disjoint folds of hop_sybil.
+
+    Args:
+        folder: Where workspaces go.
+
+    Returns:
+        The data set.
+    """
+    snapshot, workspace = opened("hop_sybil", folder, None)
+    return by_folds(snapshot, workspace, judged_by_rings(snapshot))
+
+
+def game_signups(folder: Path) -> DataSet:
+    """The simulated game, cut into blocks of time.
+
+    Args:
+        folder: Where workspaces go.
+
+    Returns:
+        The data set.
+    """
+    snapshot, workspace = opened("game_signups", folder, None)
+    label = targets(snapshot).label
+    return by_folds(snapshot, workspace, judged_by_verdicts(label, np.arange(len(label))))
+
+
+def by_folds(snapshot: Snapshot, workspace: Workspace, judged: Judged) -> DataSet:
+    """A data set whose folds are held out in turn, everything refitted without the fold's labels.
+
+    Args:
+        snapshot: With its fold table.
+        workspace: Its workspace.
+        judged: Who is judged.
+
+    Returns:
+        The data set. Validation is the next fold (the previous block where folds are blocks of time); what
+        it chose is fitted again with it.
+    """
+    parts = fold_parts(snapshot)
+    covered = np.zeros(snapshot.n_accounts, np.bool_)
+    for part in parts:
+        covered[part.test] = True
+    by_time = snapshot.manifest["fold_policy"] == "time"
+    how = (
+        "blocks of time, each judged by what was fitted on the accounts and verdicts before it"
+        if by_time
+        else "folds that never cut a ring in two, each judged by a chain refitted without its labels and "
+        "groups, so that every ring is an unseen one"
+    )
+    return DataSet(
+        snapshot.manifest["name"] + (" (simulated)" if snapshot.manifest["simulated"] else ""),
+        f"{len(parts)} {how}; figures over all parts together ± standard deviation over them",
+        snapshot,
+        workspace,
+        StaticProblem(snapshot),
+        parts,
+        judged.within(covered),
+        targets(snapshot).label,
+        pooled=True,
+        splits=(),
+        slices=link_slices(snapshot),
+    )
+
+
+def fold_parts(snapshot: Snapshot) -> tuple[Part, ...]:
+    """The divisions that a fold table gives.
+
+    Args:
+        snapshot: With its fold table; its verdicts may be reduced.
+
+    Returns:
+        One part a fold; under time all but the first block, with the verdicts known when the block began.
+    """
+    table = np.asarray(snapshot.folds)
+    n_folds = int(table.max()) + 1
+    by_time = snapshot.manifest["fold_policy"] == "time"
+    first_seen_ms = np.asarray(snapshot.first_seen_ms)
+    parts: list[Part] = []
+    for number in range(1 if by_time else 0, n_folds):
+        test = np.flatnonzero(table == number)
+        if by_time:
+            began = first_seen_ms[test]
+            known = targets(snapshot, int(began[began != NO_TIME].min()))
+            earlier = np.flatnonzero((table < number) & (known.label >= 0))
+            earlier = earlier[np.argsort(first_seen_ms[earlier], kind="stable")]
+            cut = round(0.8 * len(earlier))
+            train, valid = earlier[:cut], earlier[cut:]
+        else:
+            known = targets(snapshot)
+            valid = np.flatnonzero(table == (number + 1) % n_folds)
+            train = np.flatnonzero((table != number) & (table != (number + 1) % n_folds))
+        parts.append(Part.of(f"fold{number}", train, valid, test, known.label, known.weight, refit=True))
+    return tuple(parts)
+
+
+def link_slices(snapshot: Snapshot) -> dict[str, NDArray[np.bool_]]:
+    """Accounts that nothing joins to another one.
+
+    Args:
+        snapshot: The snapshot.
+
+    Returns:
+        ``bool[A]`` by the slice's name.
+    """
+    names = registry_of(snapshot).names
+    columns = [names.index("shared.accounts"), names.index("direct.accounts")]
+    table = np.nan_to_num(compute(snapshot, Queries.for_accounts(snapshot))[:, columns])
+    return {"no link": (table == 0).all(axis=1)}
