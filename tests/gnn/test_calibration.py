@@ -1,10 +1,14 @@
 """Calibration keeps the order, meets the share of bad accounts and a declared prevalence."""
 
-import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+import json
 
-from gnn.calibration import fit_calibration
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from gnn.calibration import Calibration, fit_calibration
 
 
 def drawn(seed: int, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -13,6 +17,15 @@ def drawn(seed: int, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     return margin, (rng.random(n) < 1 / (1 + np.exp(-1.5 * margin - 0.5))).astype(int)
 
 
+def bent(seed: int, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Margins that are right when low and far too sure of themselves when high."""
+    rng = np.random.default_rng(seed)
+    margin = rng.normal(-1, 3, n)
+    odds = np.where(margin < 0, margin, 0.25 * margin)
+    return margin, (rng.random(n) < expit(odds)).astype(int)
+
+
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000))
 def test_scores_keep_the_order_of_margins(seed: int) -> None:
     margin, label = drawn(seed, 300)
@@ -38,3 +51,60 @@ def test_margins_that_mislead_give_the_share() -> None:
     margin, label = drawn(3)
     score = fit_calibration(-margin, label)(-margin)
     np.testing.assert_allclose(score, label.mean(), atol=0.01)
+
+
+def test_one_slope_stays_where_two_bring_nothing() -> None:
+    fitted = [fit_calibration(*drawn(seed)) for seed in range(5)]
+    assert [(one.low, one.high) for one in fitted] == [(1.0, 1.0)] * 5
+
+
+def test_a_second_slope_comes_in_where_margins_ask_for_it() -> None:
+    margin, label = bent(0)
+    fitted = fit_calibration(margin, label)
+    assert fitted.high < 0.6 * fitted.low
+    unseen, truth = bent(1, 40_000)
+    plain = Calibration(fitted.slope, fitted.offset)
+
+    def gap(calibration: Calibration, of: np.ndarray) -> float:
+        return abs(float(calibration(unseen[of]).mean() - truth[of].mean()))
+
+    for of in (unseen < -4, unseen > 4):
+        assert gap(fitted, of) < 0.02
+    assert gap(plain, unseen > 4) > 0.05  # not vacuous
+    assert (np.diff(fitted(np.sort(unseen))) >= 0).all()
+
+
+def test_prevalence_moves_two_slopes_too() -> None:
+    margin, label = bent(2)
+    fitted = fit_calibration(margin, label, prevalence=0.02)
+    assert fitted.low != 1.0  # not vacuous
+    assert fitted(margin).mean() < 0.3 * label.mean()
+
+
+def test_parts_that_were_not_fitted_on_decide() -> None:
+    """What bends only in one fold is no law: without parts it is taken for one."""
+    margin, label = bent(3)
+    straight, told = drawn(4, 12_000)
+    both, labels = np.concatenate([margin, straight]), np.concatenate([label, told])
+    part = np.concatenate([np.zeros(len(margin)), np.arange(len(straight)) % 4 + 1])
+    assert fit_calibration(both, labels).low != 1.0
+    assert fit_calibration(both, labels, part=part).low == 1.0
+
+
+@pytest.mark.parametrize("scale", [1.0, 40.0, 0.01])
+def test_the_unit_of_the_margin_is_no_matter(scale: float) -> None:
+    margin, label = drawn(5)
+    score = fit_calibration(margin, label)(margin)
+    np.testing.assert_allclose(fit_calibration(margin * scale, label)(margin * scale), score, atol=2e-4)
+
+
+def test_a_manifest_gives_the_same_scores_back() -> None:
+    margin, label = bent(6)
+    fitted = fit_calibration(margin, label, prevalence=0.1)
+    again = Calibration(**json.loads(json.dumps(fitted.as_dict())))
+    np.testing.assert_array_equal(again(margin), fitted(margin))
+
+
+def test_a_manifest_of_before_there_were_two_slopes_is_read() -> None:
+    old = Calibration(**{"slope": 1.5, "offset": -0.5, "scale": 1.0})
+    np.testing.assert_array_equal(old(np.array([0.0, 2.0])), expit(np.array([-0.5, 2.5])))
