@@ -43,7 +43,7 @@ from features.visibility import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from numpy.typing import NDArray
 
@@ -62,6 +62,11 @@ _LIVE_COPIED: Final = {
     "pos": (LIVE_POS, N_ENTRIES),
     "value": (LIVE_VALUE, N_ENTRIES),
 }
+
+
+# Comparisons that take less time than sorting would.
+_FEW: Final = 4096
+_NOTHING: Final = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 
 class Edge(NamedTuple):
@@ -102,7 +107,7 @@ def without(source: Source, edges: Iterable[Edge]) -> LiveGraph:
 
 
 class _Listed(NamedTuple):
-    """All entries of one list in order, where the snapshot's part starts, and the live part's number or -1."""
+    """The entries of one list in order, where the snapshot's part starts, and the number of the live part."""
 
     nbr: NDArray[np.int32]
     pos: NDArray[np.int64]
@@ -142,10 +147,10 @@ class _Removal:
     def of(self, edges: list[Edge]) -> LiveGraph:
         """The graph without these edges."""
         gone: dict[tuple[int, int], set[int]] = {}
-        ends: dict[tuple[int, int], None] = {}
+        ends: dict[int, set[int]] = {}
         for edge in edges:
             own = self._live.account_node(edge.account)
-            ends[own, edge.node] = None
+            ends.setdefault(own, set()).add(edge.node)
             for side in range(self._n_sides) if edge.side is None else (edge.side,):
                 gone.setdefault((side, own), set()).add(edge.node)
                 gone.setdefault((self._n_sides + side, edge.node), set()).add(own)
@@ -155,72 +160,78 @@ class _Removal:
         for (row, owner), others in merged.items():
             for which in (PAIRS, EVENTS):
                 self._drop(row, owner, which, others)
-        for own, node in ends:
-            self._touch(own, node)
+        self._touch(ends)
         twin = copy(self._live)
         keep = {**self._live.opened.keep, -1: self._size}
         keep |= {-2 - at: array for at, array in enumerate([*self._own.values(), *self._own_live.values()])}
         twin.opened = replace(self._live.opened, graph=self._graph, keep=keep)
         return twin
 
-    def _touch(self, own: int, node: int) -> None:
-        """Let two nodes have touched when the first of what is left between them happened, or never."""
-        left = [
-            int(listed.pos[at])
-            for side in range(self._n_sides)
-            for listed in (self._read(side, own, PAIRS),)
-            for at in np.flatnonzero(listed.nbr == node)[:1]
-        ]
-        first = min(left, default=None)
+    def _touch(self, ends: dict[int, set[int]]) -> None:
+        """Let nodes have touched when the first of what is left between them happened, or never."""
         by_node, by_account = 2 * self._n_sides, 2 * self._n_sides + 1
-        ways = [(by_node, node, own), (by_account, own, node)]
-        if self._live.node_account(node) >= 0 and node != own:
-            ways += [(by_node, own, node), (by_account, node, own)]
-        for row, owner, other in ways:
-            self._move(row, owner, other, first)
+        moves: dict[tuple[int, int], dict[int, int]] = {}
+        for own, nodes in ends.items():
+            first = dict.fromkeys(nodes, _NEVER)
+            for side in range(self._n_sides):
+                listed = self._read(side, own, PAIRS)
+                for at in np.flatnonzero(_among(listed.nbr, nodes)):
+                    node = int(listed.nbr[at])
+                    first[node] = min(first[node], int(listed.pos[at]))
+            for node, pos in first.items():
+                ways = [(by_node, node, own), (by_account, own, node)]
+                if self._live.node_account(node) >= 0 and node != own:
+                    ways += [(by_node, own, node), (by_account, node, own)]
+                for row, owner, other in ways:
+                    moves.setdefault((row, owner), {})[other] = pos
+        for (row, owner), first in moves.items():
+            self._move(row, owner, first)
 
     def _drop(self, row: int, owner: int, which: int, others: set[int]) -> None:
         """Take all entries of some counterparts out of a list."""
         listed = self._read(row, owner, which)
-        if len(others) == 1:
-            stays = listed.nbr != next(iter(others))
-        else:
-            stays = ~np.isin(listed.nbr, list(others))
+        if not len(listed.nbr):
+            return
+        stays = ~_among(listed.nbr, others)
         if not stays.all():
             self._write(row, owner, which, listed, stays)
 
-    def _move(self, row: int, owner: int, other: int, first: int | None) -> None:
-        """Let an entry of the lists of who touches what stand at a later position, or nowhere."""
+    def _move(self, row: int, owner: int, first: dict[int, int]) -> None:
+        """Let entries of a list of who touches what stand at later positions, or nowhere."""
         listed = self._read(row, owner, PAIRS)
-        found = np.flatnonzero(listed.nbr == other)
-        if not len(found) or int(listed.pos[found[0]]) == first:
+        goes = _among(listed.nbr, first)
+        goes[goes] = [first[int(listed.nbr[at])] != listed.pos[at] for at in np.flatnonzero(goes)]
+        if not goes.any():
             return
-        stays = np.ones(len(listed.nbr), np.bool_)
-        if first is None:
-            stays[found] = False
-            self._write(row, owner, PAIRS, listed, stays)
-            return
-        pos = np.array(listed.pos)
-        pos[found] = first
-        # By position, then by node, as a build lists them.
-        order = np.lexsort((listed.nbr, pos))
-        moved = listed._replace(nbr=listed.nbr[order], pos=pos[order], value=listed.value[order])
-        self._write(row, owner, PAIRS, moved, stays)
+        nbr, pos = listed.nbr[~goes], listed.pos[~goes]
+        for other in listed.nbr[goes].tolist():
+            if first[other] != _NEVER:
+                # By position, then by node, as a build lists them.
+                low, high = np.searchsorted(pos, first[other]), np.searchsorted(pos, first[other], "right")
+                place = low + np.count_nonzero(nbr[low:high] < other)
+                nbr, pos = np.insert(nbr, place, other), np.insert(pos, place, first[other])
+        stays = np.ones(len(nbr), np.bool_)
+        self._write(
+            row, owner, PAIRS, listed._replace(nbr=nbr, pos=pos, value=listed.value[: len(nbr)]), stays
+        )
 
     def _read(self, row: int, node: int, which: int) -> _Listed:
         """The entries of a list as they stand now."""
-        nbr, pos, value = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        nbr, pos, value = _NOTHING
         start = n_slots = 0
         if 0 <= node < self._graph.n_nodes:
             pointers = self._array(row, PAIR_PTR if which == PAIRS else EVENT_PTR)
             start, stop = int(pointers[node]), int(pointers[node + 1])
             n_slots = stop - start
+        if n_slots:
             pos = self._array(row, PAIR_POS if which == PAIRS else EVENT_POS)[start:stop]
             nbr = self._neighbours(row, which)[start:stop]
-            value = np.zeros(n_slots, np.float32)
-            if which == EVENTS:
-                value = self._array(row, EVENT_VALUE)[start:stop]
-            if n_slots and pos[-1] == _NEVER:
+            value = (
+                self._array(row, EVENT_VALUE)[start:stop]
+                if which == EVENTS
+                else np.zeros(n_slots, np.float32)
+            )
+            if pos[-1] == _NEVER:
                 here = slice(0, int(np.searchsorted(pos, _NEVER)))
                 nbr, pos, value = nbr[here], pos[here], value[here]
         touched = self._live._arrays["touched"]
@@ -303,17 +314,26 @@ class _Removal:
         return self._own_live[name]
 
 
+def _among(nbr: NDArray[np.int32], others: Collection[int]) -> NDArray[np.bool_]:
+    """Which entries are one of a few nodes."""
+    wanted = np.fromiter(others, np.int32, len(others))
+    if len(wanted) * len(nbr) > _FEW:
+        return np.isin(nbr, wanted)
+    found: NDArray[np.bool_] = (nbr[:, None] == wanted).any(axis=1)
+    return found
+
+
 def _private(array: NDArray[Any]) -> NDArray[Any]:
     """The same values to write into: of a mapped file only the pages written to are copied."""
     mapped: Any = array
     while mapped is not None and not isinstance(mapped, np.memmap):
         mapped = getattr(mapped, "base", None)
-    if mapped is not None and mapped.shape == array.shape and mapped.dtype == array.dtype:
-        try:
-            with Path(mapped.filename).open("rb") as file:
-                pages = mmap(file.fileno(), mapped.offset + mapped.nbytes, access=ACCESS_COPY)
-        except (OSError, ValueError):
-            # The file is gone or was cut off, only its pages are still mapped.
-            return np.array(array)
-        return np.frombuffer(pages, mapped.dtype, mapped.size, mapped.offset)
-    return np.array(array)
+    if mapped is None or mapped.filename is None or mapped.size != array.size:
+        return np.array(array)
+    try:
+        with Path(mapped.filename).open("rb") as file:
+            pages = mmap(file.fileno(), mapped.offset + mapped.nbytes, access=ACCESS_COPY)
+    except (OSError, ValueError):
+        # The file is gone or was cut off, only its pages are still mapped.
+        return np.array(array)
+    return np.frombuffer(pages, array.dtype, array.size, mapped.offset)

@@ -58,6 +58,12 @@ _KINDS: Final = (
         safe_for_user=False,
     ),
     ReasonKind(
+        "COMMUNITY",
+        "Part of a group that holds together",
+        "The accounts that it is linked with are linked with each other, appeared together or score high.",
+        safe_for_user=False,
+    ),
+    ReasonKind(
         "SIGNUP_BURST",
         "Appeared among look-alikes",
         "Accounts that behave alike appeared shortly before or after it.",

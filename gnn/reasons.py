@@ -12,6 +12,7 @@ from features import FeatureSpec
 from gnn.catalogue import REASON_CATALOGUE
 from gnn.shared_nodes import SharedNode, account_id, kind_and_key, shared_nodes
 from gnn.trees import margins
+from gnn.wording import how_many, side_in_words, spoken, with_article
 from graph_etl import NO_TIME
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ _CODE_OF_FAMILY: Final = {
     "shared": "SHARED_IDENTIFIERS",
     "link": "LINKED_ACCOUNTS",
     "contact": "SHARED_WITH_CONFIRMED_BAD",
+    "pair": "LINKED_ACCOUNTS",
+    "entity": "SHARED_IDENTIFIERS",
+    "community": "COMMUNITY",
 }
+# What a model makes of the surroundings without saying of which part.
+_CODE_OF_OTHERS: Final = "NEIGHBOURHOOD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Reason:
         impact: How much lower the score would be without what it says; 0 where the model made nothing of it.
         evidence: What can be followed: nodes with kind, key and users; accounts with their ids.
         safe_for_user: Whether the end user may see it.
+        without: What the score would be had the account never touched the weightiest piece of the evidence,
+            where `gnn.counterfactuals` was asked: ``score``, ``what`` (the piece) and ``words``.
     """
 
     code: str
@@ -56,6 +64,7 @@ class Reason:
     impact: float
     evidence: list[dict[str, Any]] = field(default_factory=list)
     safe_for_user: bool = False
+    without: dict[str, Any] | None = None
 
 
 def reasons(
@@ -152,7 +161,7 @@ def _code(spec: FeatureSpec) -> tuple[str, str]:
     """Code of a feature and what it is about; reasons about the same join."""
     if ".newcomers_" in spec.name:
         return "IDENTIFIER_BURST", spec.group
-    code = _CODE_OF_FAMILY[spec.family]
+    code = _CODE_OF_FAMILY.get(spec.family, _CODE_OF_OTHERS)
     return code, spec.group if spec.family in {"attribute", "profile"} else ""
 
 
@@ -172,7 +181,8 @@ def _impacts(
     if head.booster is not None and head.blend.weight > 0.0:
         trees = float(margins(head.booster, values)[0]) * (1.0 - head.blend.weight)
         rest = float(result.margin[row]) - trees
-        sums["NEIGHBOURHOOD", ""] = rest - head.blend.weight * head.blend.offset
+        rest -= head.blend.weight * head.blend.offset
+        sums[_CODE_OF_OTHERS, ""] = sums.get((_CODE_OF_OTHERS, ""), 0.0) + rest
     margin = float(result.margin[row])
     without = np.array([margin - value for value in sums.values()])
     lost = float(result.score[row]) - head.calibration(without)
@@ -194,7 +204,7 @@ def _contact_reasons(
         what = (
             f"Deals with account {key}, as does {bad}"
             if kind == "account"
-            else f"Shares {_a(kind)} with {bad}"
+            else f"Shares {with_article(kind)} with {bad}"
         )
         found.append(
             Reason(
@@ -256,35 +266,41 @@ def _tell(
         if first_seen_ms != NO_TIME:
             evidence[0]["around_ms"] = first_seen_ms
         return (
-            f"{_count(close, 'other account')} appeared within an hour of it; "
+            f"{how_many(close, 'other account')} appeared within an hour of it; "
             f"of those nearest in time, {alike} behave alike.",
             evidence,
         )
     if code == "ACTIVITY_PATTERN":
         events, partners = counted(f"{group}.events"), counted(f"{group}.counterparts")
         common = max(0, round(2.0 ** values.number(f"{group}.users_mean")) - 1)
-        message = f"{_count(events, 'event')} of {_side(group)} with {_count(partners, 'counterpart')}"
+        message = (
+            f"{how_many(events, 'event')} of {side_in_words(group)} with {how_many(partners, 'counterpart')}"
+        )
         if group.startswith("used:"):
-            message = f"{_count(partners, _side(group))} in {_count(events, 'event')}"
+            message = f"{how_many(partners, side_in_words(group))} in {how_many(events, 'event')}"
         if not events:
-            message = f"No {_side(group)} so far"
+            message = f"No {side_in_words(group)} so far"
         if partners:
-            message += f", typically touched by {_count(common, 'account')}"
+            message += f", typically touched by {how_many(common, 'account')}"
         return message + ".", [
             {"type": "activity", "relation": group, "events": events, "counterparts": partners}
         ]
     if code == "COUNTERPARTY_PATTERN" and not counted("direct.accounts"):
         return "", []
     if code == "COUNTERPARTY_PATTERN":
-        return f"It dealt directly with {_count(counted('direct.accounts'), 'account')}.", []
+        dealt = counted("direct.accounts")
+        return f"It dealt directly with {how_many(dealt, 'account')}.", [
+            {"type": "dealings", "accounts": dealt}
+        ]
     if code == "IDENTIFIER_BURST":
         day, week = counted(f"{group}.newcomers_1d"), counted(f"{group}.newcomers_7d")
         return (
-            f"One {_side(group)} of it saw {_count(day, 'new account')} in a day and {week} in a week.",
+            f"One {side_in_words(group)} of it saw {how_many(day, 'new account')} in a day "
+            f"and {week} in a week.",
             [node for node in nodes if f"used:{node['kind']}" == group],
         )
     if code == "LINKED_ACCOUNTS" and counted("link.count"):
-        linked, strong = _count(counted("link.count"), "account"), counted("link.over_30")
+        linked, strong = how_many(counted("link.count"), "account"), counted("link.over_30")
         message = f"Rarity, closeness in time and behaviour together link it to {linked}"
         return f"{message}; {strong} of these links are strong.", nodes
     if code == "SHARED_IDENTIFIERS" and shared:
@@ -292,10 +308,12 @@ def _tell(
         accounts = counted("shared.accounts")
         within = counted("shared.within_1d")
         message = (
-            f"What it touches links it to {_count(accounts, 'account')}; the rarest is {_a(rarest.kind)} "
-            f"that {_count(rarest.users, 'account')} touch"
+            f"What it touches links it to {how_many(accounts, 'account')}; the rarest is "
+            f"{with_article(rarest.kind)} that {how_many(rarest.users, 'account')} touch"
         )
         return message + (f"; {within} of them appeared within a day of it." if within else "."), nodes
+    if code == "COMMUNITY":
+        return "The group that its links make it part of resembles those of accounts found bad.", nodes
     if code in {"SHARED_IDENTIFIERS", "LINKED_ACCOUNTS"}:
         return "How common its identifiers and counterparts are is typical of accounts found bad.", []
     return "The two hops around it resemble those of accounts found bad.", nodes
@@ -305,35 +323,17 @@ def _tell_attribute(scorer: Scorer, name: str, values: _Values) -> str:
     attribute = next(a for a in scorer.source.attributes if a.name == name)
     value = values.known(f"attribute.{name}")
     if value is None:
-        return f"{_spoken(name)} is not known."
+        return f"{spoken(name)} is not known."
     if attribute.type == "category":
-        return f"{_spoken(name)} is {attribute.categories[int(value)]}."
+        return f"{spoken(name)} is {attribute.categories[int(value)]}."
     if attribute.type == "flag":
-        return f"{_spoken(name)} is {'set' if value else 'not set'}."
-    return f"{_spoken(name)} is {value:,.6g}."
-
-
-def _side(label: str) -> str:
-    if label.startswith("used:"):
-        return _spoken(label.removeprefix("used:"))
-    return f"{_spoken(label[:-1])} {'sent' if label.endswith('>') else 'received'}"
-
-
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _a(kind: str) -> str:
-    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {_spoken(kind)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        return f"{spoken(name)} is {'set' if value else 'not set'}."
+    return f"{spoken(name)} is {value:,.6g}."
 
 
 def _age(hours: float) -> str:
     if hours < 1:
         return "less than an hour"
     if hours < 48:
-        return _count(round(hours), "hour")
-    return _count(round(hours / 24), "day")
+        return how_many(round(hours), "hour")
+    return how_many(round(hours / 24), "day")

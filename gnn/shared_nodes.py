@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -37,12 +37,14 @@ class SharedNode:
         key: Its key.
         users: Accounts that touch it, the asked one included.
         others: Ids of some of the others, the latest last.
+        node: Its index in the graph.
     """
 
     kind: str
     key: str
     users: int
     others: list[str]
+    node: int = field(default=-1, compare=False)
 
     def as_evidence(self) -> dict[str, Any]:
         """Return what can be followed."""
@@ -55,20 +57,21 @@ class SharedNode:
         }
 
 
-def shared_nodes(source: Source, queries: Queries, row: int) -> list[SharedNode]:
+def shared_nodes(source: Source, queries: Queries, row: int, most: int = _NODES_SHOWN) -> list[SharedNode]:
     """What the account of a question shares with others, the rarest first; hubs are left out.
 
     Args:
         source: The graph.
         queries: The questions.
         row: The question.
+        most: Nodes to give.
 
     Returns:
-        At most five nodes, among the latest that the account touched and those that the question brings.
+        The rarest among the latest 256 that the account touched and those that the question brings.
     """
-    nodes = np.full(_NODES_SHOWN, -1, dtype=np.int64)
-    others = np.zeros(_NODES_SHOWN, dtype=np.int64)
-    accounts = np.full((_NODES_SHOWN, _ACCOUNTS_SHOWN), -1, dtype=np.int64)
+    nodes = np.full(most, -1, dtype=np.int64)
+    others = np.zeros(most, dtype=np.int64)
+    accounts = np.full((most, _ACCOUNTS_SHOWN), -1, dtype=np.int64)
     brought = queries.ext_node[queries.ext_ptr[row] : queries.ext_ptr[row + 1]]
     asked = (int(queries.account[row]), int(queries.horizon[row]))
     _rarest(graph_of(source), *asked, brought, nodes, others, accounts)
@@ -77,6 +80,7 @@ def shared_nodes(source: Source, queries: Queries, row: int) -> list[SharedNode]
             *kind_and_key(source, int(node)),
             int(others[place]) + 1,
             [account_id(source, int(account)) for account in accounts[place] if account >= 0],
+            int(node),
         )
         for place, node in enumerate(nodes)
         if node >= 0
