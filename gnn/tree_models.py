@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+from scipy.special import logit
 
 from gnn.tree_text import GrownTree, write_trees
 from graph_etl.errors import RingwatchError
@@ -212,34 +213,44 @@ def _grow_forest(model: Literal["extra_trees", "random_forest"], how: Growing) -
         n_jobs=how.n_threads,
         random_state=how.seed,
     ).fit(_finite(how.features), how.label, sample_weight=how.weight)
-    return forest_text(forest, model)
+    return forest_text(forest, model, float(np.average(how.label, weights=how.weight)))
 
 
-def forest_text(forest: Any, model: Model) -> str:
-    """The text of a forest: the margin is the mean over trees of a leaf's share of bad accounts.
+def forest_text(forest: Any, model: Model, share: float) -> str:
+    r"""The text of a forest: the margin is the mean over trees of a leaf's log odds.
 
-    So it is what scikit-learn calls the probability, to the last bit, and a sum over trees, so that
-    attributions add up to it. Calibration maps it like any margin.
+    A sum over trees, so that attributions add up to it, in the unit of boosted trees, so that it blends and
+    is calibrated as they are. A leaf's share of bad accounts is shrunken towards that of all by one account's
+    weight (Provost and Domingos, 2003), since most leaves are pure:
+
+    .. math:: v = \operatorname{logit} \frac{w p + q}{w + 1}
+
+    With complete verdicts it ranked as the mean of shares does or a little better, and beta calibration left
+    half the calibration error of that.
 
     Args:
         forest: A fitted classifier of scikit-learn with ``estimators_`` and the classes 0 and 1.
         model: Its name.
+        share: Weighted share of bad accounts in training, :math:`q`.
 
     Returns:
         The text.
     """
-    trees = [
-        GrownTree(
-            left=tree.children_left.astype(np.int64),
-            right=tree.children_right.astype(np.int64),
-            feature=tree.feature.astype(np.int64),
-            threshold=tree.threshold.astype(np.float64),
-            nan_left=tree.missing_go_to_left.astype(np.bool_),
-            value=tree.value[:, 0, 1].astype(np.float64),
-            weight=tree.weighted_n_node_samples.astype(np.float64),
+    q = float(np.clip(share, 1e-6, 1.0 - 1e-6))
+    trees = []
+    for tree in (estimator.tree_ for estimator in forest.estimators_):
+        weight = tree.weighted_n_node_samples.astype(np.float64)
+        trees.append(
+            GrownTree(
+                left=tree.children_left.astype(np.int64),
+                right=tree.children_right.astype(np.int64),
+                feature=tree.feature.astype(np.int64),
+                threshold=tree.threshold.astype(np.float64),
+                nan_left=tree.missing_go_to_left.astype(np.bool_),
+                value=logit((weight * tree.value[:, 0, 1] + q) / (weight + 1.0)),
+                weight=weight,
+            )
         )
-        for tree in (estimator.tree_ for estimator in forest.estimators_)
-    ]
     return write_trees(trees, model=model, n_features=int(forest.n_features_in_), averaged=True)
 
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gnn.tree_walk import MODEL_FIELD
+from gnn.tree_walk import END, MODEL_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from gnn.tree_walk import Trees
 
 # LightGBM's decision_type: what is missing is NaN, and where it goes.
 _NAN_GOES_RIGHT = 2 << 2
@@ -54,6 +56,48 @@ def write_trees(trees: Sequence[GrownTree], *, model: str, n_features: int, aver
     Returns:
         The text. Numbers have as many digits as give back the same number.
     """
+    blocks = [f"{MODEL_FIELD}={model}\n{_block(tree)}" for tree in trees]
+    return _text(model, n_features, averaged, blocks)
+
+
+def mix(parts: Sequence[tuple[Trees, float]]) -> str:
+    """Write several models as one, so that they are walked, explained and kept as one.
+
+    Args:
+        parts: Models of the same columns, each with what its margin is multiplied by.
+
+    Returns:
+        The text of a model whose margin is the sum of theirs, each times its factor.
+
+    Raises:
+        ValueError: If there are no models, or if they are of different columns.
+    """
+    widths = {trees.n_features for trees, _ in parts}
+    if len(widths) != 1:
+        message = f"models of the same columns are needed to mix them, got some of {sorted(widths)} columns"
+        raise ValueError(message)
+    blocks = []
+    for trees, factor in parts:
+        by = factor / len(trees) if trees.averaged else factor
+        for block in trees.text.partition(END)[0].split("\nTree=")[1:]:
+            lines = [_scaled(line, by) for line in block.splitlines()[1:] if "=" in line]
+            own = (
+                []
+                if any(line.startswith(f"{MODEL_FIELD}=") for line in lines)
+                else [f"{MODEL_FIELD}=lightgbm"]
+            )
+            blocks.append("\n".join([*own, *lines]))
+    return _text("+".join(trees.model for trees, _ in parts), widths.pop(), False, blocks)
+
+
+def _scaled(line: str, by: float) -> str:
+    name, _, values = line.partition("=")
+    if name != "leaf_value":
+        return line
+    return f"{name}={' '.join(repr(float(value) * by) for value in values.split())}"
+
+
+def _text(model: str, n_features: int, averaged: bool, blocks: Sequence[str]) -> str:
     names = " ".join(f"Column_{column}" for column in range(n_features))
     head = [
         "tree",
@@ -69,8 +113,8 @@ def write_trees(trees: Sequence[GrownTree], *, model: str, n_features: int, aver
         f"feature_infos={' '.join(['none'] * n_features)}",
         "",
     ]
-    blocks = [f"Tree={number}\n{_block(tree)}\n\n" for number, tree in enumerate(trees)]
-    return "\n".join(head) + "\n" + "".join(blocks) + "end of trees\n"
+    numbered = [f"Tree={number}\n{block}\n\n" for number, block in enumerate(blocks)]
+    return "\n".join(head) + "\n" + "".join(numbered) + f"{END}\n"
 
 
 def _block(tree: GrownTree) -> str:

@@ -34,8 +34,9 @@ _MISSING_IS_ZERO: Final = 1
 _MISSING_IS_NAN: Final = 2
 # LightGBM's own word, in the head of its text, for a model whose trees are averaged and not summed.
 _AVERAGED: Final = "average_output"
-# Our word there; without it the text is LightGBM's own.
+# Our word there and in each tree, for what grew it; without it the text is LightGBM's own.
 MODEL_FIELD: Final = "ringwatch_model"
+END: Final = "end of trees"
 # Below this many rows the threads cost more than they bring.
 _FEW: Final = 64
 
@@ -46,13 +47,13 @@ class Trees:
 
     Attributes:
         text: LightGBM's text of them, also of trees that another library grew: what a bundle keeps.
-        model: Which library's model they are, see `gnn.trees.MODELS`.
+        model: Which library's model they are, see `gnn.trees.MODELS`; several with ``+`` between them.
         averaged: Whether the margin is the mean of the trees' leaves (a forest) and not their sum.
         n_features: Number of columns ``F``.
         nodes: ``[N]`` of `NODE`; in each tree a node comes after the one that it hangs from.
         root: ``int32[T]``, first node of each tree; ``~leaf`` where a tree is but a leaf.
         first_node: ``int32[T + 1]``, nodes of tree ``t`` are ``first_node[t]:first_node[t + 1]``.
-        leaf_value: ``float64[L]``: log odds of boosted trees, of a forest's the share of bad accounts.
+        leaf_value: ``float64[L]``, log odds.
         node_count: ``float64[N]``, rows of the training data that came by (their weight, where it is not
             LightGBM that grew the trees).
         leaf_count: ``float64[L]``, those that ended there.
@@ -161,13 +162,13 @@ def read_trees(text: str, where: str) -> Trees:
         BundleError: If the text is damaged, or holds what no training here makes: splits on categories,
             linear leaves, several trees a round.
     """
-    body, *_ = text.partition("\nend of trees")
+    body, *_ = text.partition(f"\n{END}")
     head, *blocks = body.split("\nTree=")
     try:
         header = _fields(head)
         n_features = int(header["max_feature_idx"]) + 1
         model = header.get(MODEL_FIELD, "lightgbm")
-        parts = [_tree(_fields(block), n_features, model) for block in blocks]
+        parts = [_tree(_fields(block), n_features) for block in blocks]
         plain = header["num_tree_per_iteration"] == "1"
     except (KeyError, ValueError, IndexError):
         message = f"{where}: damaged, its trees cannot be read; run `ringwatch train` again"
@@ -203,9 +204,10 @@ def _numbers(text: str) -> NDArray[np.float64]:
     return np.array([float(word) for word in text.split()], dtype=np.float64)
 
 
-def _tree(fields: Mapping[str, str], n_features: int, model: str) -> _Tree | None:
+def _tree(fields: Mapping[str, str], n_features: int) -> _Tree | None:
     """One tree, its children counted from its own start; None if it is of a sort that is not walked."""
     n_leaves = int(fields["num_leaves"])
+    by_lightgbm = fields.get(MODEL_FIELD, "lightgbm") == "lightgbm"
     if fields["num_cat"] != "0" or fields["is_linear"] != "0":
         return None
     leaf_value = _numbers(fields["leaf_value"])
@@ -222,10 +224,10 @@ def _tree(fields: Mapping[str, str], n_features: int, model: str) -> _Tree | Non
     threshold = _numbers(fields["threshold"])
     single = _single(threshold)
     # Only LightGBM takes what is nearly zero for zero.
-    nodes["threshold"] = _around_zero(single, threshold) if model == "lightgbm" else single
+    nodes["threshold"] = _around_zero(single, threshold) if by_lightgbm else single
     nodes["feature"] = (feature << FLAG_BITS) | _flags(decision, threshold)
     # How training rows parted: LightGBM's attributions count them, those of the others weigh them.
-    cover = "count" if model == "lightgbm" else "weight"
+    cover = "count" if by_lightgbm else "weight"
     tree = _Tree(nodes, leaf_value, _numbers(fields[f"internal_{cover}"]), _numbers(fields[f"leaf_{cover}"]))
     own = np.arange(len(nodes))
     children = np.concatenate([nodes["left"], nodes["right"]])

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gnn.tree_models import MODELS, SHAPES, Growing, Model, Shape, TreesError, check_model, grow
+from gnn.tree_text import mix
 from gnn.tree_walk import Trees, read_trees, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -22,6 +25,7 @@ __all__ = [
     "check_model",
     "fit_trees",
     "margins",
+    "mixed",
 ]
 
 # The same for every data set; number of rounds and, where it is cheap, shape are chosen on held-out folds.
@@ -65,8 +69,7 @@ def margins(trees: Trees, features: NDArray[np.float32], rounds: int | None = No
     """What trees say of rows, one by one, however many rows are asked at once.
 
     Log odds of boosted trees: LightGBM's own to the last bit, XGBoost's but for the rounding of its sums
-    (5e-6 in log odds over 60 trees). Of a forest, the mean share of bad accounts: scikit-learn's own to the
-    last bit.
+    (5e-6 over 60 trees). Of a forest, the mean log odds of its leaves.
 
     Args:
         trees: The trees.
@@ -80,3 +83,19 @@ def margins(trees: Trees, features: NDArray[np.float32], rounds: int | None = No
         ValueError: If the number of columns is not that of the trees.
     """
     return walk(trees, features, len(trees) if rounds is None else rounds)
+
+
+def mixed(parts: Sequence[tuple[Trees, float]]) -> Trees:
+    """Several models as one, walked, explained and kept as any other.
+
+    Args:
+        parts: Models of the same columns, each with what its margin is multiplied by.
+
+    Returns:
+        A model whose margin is the sum of theirs, each times its factor; its parts stand one after another:
+        its first trees are no smaller model of the same sort.
+
+    Raises:
+        ValueError: If there are no models, or if they are of different columns.
+    """
+    return read_trees(mix(parts), "mixed models")

@@ -11,7 +11,7 @@ from gnn.errors import BundleError
 from gnn.shapley import TreeShapley
 from gnn.tree_models import forest_text, xgboost_text
 from gnn.tree_walk import Trees, read_trees
-from gnn.trees import MODELS, Model, TreesError, check_model, fit_trees, margins
+from gnn.trees import MODELS, Model, TreesError, check_model, fit_trees, margins, mixed
 
 N_ROWS = 1500
 N_COLUMNS = 12
@@ -63,19 +63,24 @@ def test_margins_of_xgboost_are_its_own_but_for_rounding() -> None:
 
 
 @pytest.mark.parametrize("name", ["ExtraTreesClassifier", "RandomForestClassifier"])
-def test_margins_of_a_forest_are_the_library_s_bit_by_bit(name: str) -> None:
+def test_rows_of_a_forest_end_in_the_library_s_own_leaves(name: str) -> None:
     import sklearn.ensemble
 
     values, label, weight, unseen = drawn()
     forest = getattr(sklearn.ensemble, name)(n_estimators=40, min_samples_leaf=3, random_state=0)
     forest.fit(values, label, sample_weight=weight)
-    trees = read_trees(forest_text(forest, "extra_trees"), "here")
-    expected = forest.predict_proba(unseen)[:, 1]
-    np.testing.assert_array_equal(margins(trees, unseen), expected)
-    # Fewer trees are a smaller forest, not a part of the sum.
-    few = np.mean([tree.predict_proba(unseen)[:, 1] for tree in forest.estimators_[:7]], axis=0)
-    np.testing.assert_allclose(margins(trees, unseen, 7), few, rtol=1e-12)
-    assert len(np.unique(expected)) > 300  # not vacuous
+    trees = read_trees(forest_text(forest, "extra_trees", 0.25), "here")
+    summed = np.zeros(len(unseen))
+    for number, tree in enumerate(estimator.tree_ for estimator in forest.estimators_):
+        leaf = tree.apply(unseen)
+        bad, held = tree.value[leaf, 0, 1], tree.weighted_n_node_samples[leaf]
+        share = (held * bad + 0.25) / (held + 1)
+        summed += np.log(share / (1 - share))
+        # Fewer trees are a smaller forest, not a part of the sum.
+        expected = summed / (number + 1)
+        np.testing.assert_allclose(margins(trees, unseen, number + 1), expected, rtol=1e-9, atol=1e-12)
+    assert len(np.unique(margins(trees, unseen))) > 300  # not vacuous
+    assert np.corrcoef(margins(trees, unseen), forest.predict_proba(unseen)[:, 1])[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -153,6 +158,35 @@ def test_lightgbm_reads_the_text_of_a_forest(model: Model) -> None:
     trees = fit_trees(values, label, weight, rounds=15, model=model, n_threads=1)
     summed = np.asarray(lightgbm.Booster(model_str=trees.text).predict(unseen, raw_score=True))
     np.testing.assert_allclose(margins(trees, unseen), summed / len(trees), rtol=1e-12)
+
+
+def test_mixed_models_are_one_that_adds_them_up() -> None:
+    values, label, weight, unseen = drawn()
+    boosted, forest = (
+        fit_trees(values, label, weight, rounds=10, model=model, n_threads=1)
+        for model in ("lightgbm", "extra_trees")
+    )
+    both = mixed([(boosted, 0.7), (forest, 0.5)])
+    assert (both.model, len(both), both.averaged) == ("lightgbm+extra_trees", 20, False)
+    expected = 0.7 * margins(boosted, unseen) + 0.5 * margins(forest, unseen)
+    np.testing.assert_allclose(margins(both, unseen), expected, rtol=1e-9, atol=1e-12)
+    again = mixed([(both, 2.0)])
+    np.testing.assert_allclose(margins(again, unseen), 2.0 * expected, rtol=1e-9, atol=1e-12)
+    asked = unseen[3:4]
+    told = TreeShapley.of(both).attributions(asked)
+    parts = 0.7 * TreeShapley.of(boosted).attributions(asked) + 0.5 * TreeShapley.of(forest).attributions(
+        asked
+    )
+    np.testing.assert_allclose(told, parts, rtol=1e-9, atol=1e-12)
+
+
+def test_models_of_other_columns_are_not_mixed() -> None:
+    values, label, weight, _ = drawn()
+    wide, slim = (
+        fit_trees(part, label, weight, rounds=2, n_threads=1) for part in (values, values[:, 1:].copy())
+    )
+    with pytest.raises(ValueError, match=r"got some of \[11, 12\] columns"):
+        mixed([(wide, 0.5), (slim, 0.5)])
 
 
 def test_a_damaged_forest_is_refused() -> None:
