@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
 
+    from benchmarks.peers.as_of import Trees
+
 # The first is what GADBench (Tang et al., 2023) takes when nothing is searched, with its 100 epochs and
 # patience of 20; the others take plain means, narrow, and wider with dropout.
 SETTINGS: Final[tuple[Mapping[str, Any], ...]] = (
@@ -28,6 +30,7 @@ SETTINGS: Final[tuple[Mapping[str, Any], ...]] = (
     {"aggregate": "mean", "hidden": 64, "rate": 0.01, "dropout": 0.3, "most": 200},
 )
 _PATIENCE: Final = 20
+_BATCH, _STEPS = 1024, 24
 # Where validation cannot say when to stop.
 _UNWATCHED: Final = 30
 
@@ -142,6 +145,60 @@ class FullGraph:
         near = torch.relu(model.first(self.inputs, self.neighbours))
         near = torch.relu(model.second(model.dropout(near), self.neighbours))
         return model.odds(near[torch.from_numpy(self.node[rows])])
+
+
+class SampledGraph:
+    """Each example with the neighbours that it had at its moment, in mini-batches.
+
+    Args:
+        trees: Examples in order, some in each.
+    """
+
+    def __init__(self, trees: Sequence[Trees]) -> None:
+        x0, x1, x2 = (np.concatenate([getattr(tree, name) for tree in trees]) for name in ("x0", "x1", "x2"))
+        size0 = np.cumsum([0, *(len(tree.x0) for tree in trees)])
+        size1 = np.cumsum([0, *(len(tree.x1) for tree in trees)])
+        owner1 = np.concatenate([tree.owner1 + at for tree, at in zip(trees, size0, strict=False)])
+        owner2 = np.concatenate([tree.owner2 + at for tree, at in zip(trees, size1, strict=False)])
+        self._start1 = np.searchsorted(owner1, np.arange(len(x0) + 1))
+        self._start2 = np.searchsorted(owner2, np.arange(len(x1) + 1))
+        inputs = standardised(np.concatenate([x0, x1, x2]))
+        self._x0, self._x1, self._x2 = np.split(inputs, np.cumsum([len(x0), len(x1)]))
+
+    @property
+    def width(self) -> int:
+        """Width of a node's inputs."""
+        return int(self._x0.shape[1])
+
+    def batches(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Rows drawn in batches; of many rows an epoch sees a part."""
+        order = rng.permutation(rows)
+        for at in range(0, min(len(order), _BATCH * _STEPS), _BATCH):
+            yield order[at : at + _BATCH]
+
+    def odds(self, model: PlainSage, rows: NDArray[np.int64]) -> Tensor:
+        """Log odds ``[n]`` of examples."""
+        first, owner1 = _spans(self._start1, rows)
+        second, owner2 = _spans(self._start2, first)
+        x0, x1, x2 = (
+            torch.from_numpy(x[some]) for x, some in ((self._x0, rows), (self._x1, first), (self._x2, second))
+        )
+        near = torch.relu(model.first((x2, x1), _edges(owner2)))
+        own = torch.relu(model.first((x1, x0), _edges(owner1)))
+        near, own = model.dropout(near), model.dropout(own)
+        return model.odds(torch.relu(model.second((near, own), _edges(owner1))))
+
+
+def _spans(start: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places that belong to rows, and which of the rows each belongs to."""
+    count = start[rows + 1] - start[rows]
+    owner = np.repeat(np.arange(len(rows)), count)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    return start[rows][owner] + within, owner
+
+
+def _edges(owner: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(np.stack([np.arange(len(owner)), owner]))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.quality.judging import FIGURES, Judged, Spread, figures, prior_figures
+from benchmarks.quality.judging import FIGURES, Judged, Spread, bootstrap, figures, prior_figures
 from benchmarks.quality.rows import PRIOR, RINGWATCH
 from gnn.evaluation import calibration_error
 
@@ -110,6 +110,9 @@ def _judged(
         figures(one, cell.scores) for one, cell in zip(_by_part(data, judged), cells, strict=True) if one.both
     ]
     values = {name: [one[name] for one in each] for name in FIGURES}
+    if len(each) == 1:  # nothing to spread over but the examples themselves
+        sd = bootstrap(judged, _joined(data, cells))
+        return values, {name: Spread(each[0][name], sd[name], 1) for name in FIGURES}
     whole = figures(judged, _joined(data, cells)) if data.pooled else None
     return values, _summed(values, whole)
 

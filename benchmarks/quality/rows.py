@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-import gnn
 from benchmarks.peers.problem import OneClass
-from benchmarks.peers.rules import sharing_rule
 from benchmarks.quality.cells import Cell, Cells, code_hash
-from features import Queries
-from gnn.inputs import input_specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 
     from benchmarks.peers.problem import Part, Scored
     from benchmarks.quality.sets import DataSet
-    from graph_etl import Snapshot
 
 PRIOR: Final = "prior"
 RINGWATCH: Final = "ringwatch"
@@ -29,6 +25,7 @@ RINGWATCH: Final = "ringwatch"
 TITLES: Final[dict[str, str]] = {
     PRIOR: "majority (the same score for all)",
     "rule": "rule: shares something, of the same day first",
+    "reputation": "rule: share of known bad on the same thing",
     "lightgbm": "LightGBM, own attributes, no graph",
     "xgbgraph": "XGBGraph",
     "rfgraph": "RFGraph",
@@ -98,8 +95,10 @@ class Runner:
             thing in this data set.
         """
         if row == "rule":
-            cell = self._cell(data, None, row, _RULE_CODE, lambda: (self._rule(data), {}))
-            return [cell] * len(data.parts)
+            return [self._cell(data, None, row, _RULE_CODE, lambda: (data.rule(), {}))] * len(data.parts)
+        if row == "reputation":
+            scores = data.reputation()
+            return None if scores is None else [Cell(scores, 0.0, {})] * len(data.parts)
         if row == RINGWATCH or row.startswith("less "):
             return self._ours(data, row)
         if row == "lightgbm" and not data.problem.own().shape[1]:
@@ -134,9 +133,6 @@ class Runner:
         words = f"{data.name}{few}.{row}" + ("" if part is None else f".{part.name}")
         return self.cells.get("".join(c if c.isalnum() or c in "._" else "-" for c in words), inputs, make)
 
-    def _rule(self, data: DataSet) -> NDArray[np.float64]:
-        return sharing_rule(data.snapshot, Queries.for_accounts(data.snapshot))
-
     def _peer(
         self, data: DataSet, part: Part, row: str
     ) -> Callable[[], tuple[NDArray[np.float64], dict[str, Any]]]:
@@ -152,40 +148,19 @@ class Runner:
         without: tuple[str, ...] = ()
         if row.startswith("less "):
             some = PARTS[row.removeprefix("less ")]
-            without = tuple(sorted(families_of(data.snapshot) & set(some)))
+            without = tuple(sorted(data.families() & set(some)))
             if not without:
                 return None
-        if data.splits:
-            return [
-                self._cell(data, part, row, _OUR_CODE, self._trained(data, part, number, without))
-                for number, part in zip(data.splits, data.parts, strict=True)
-            ]
-        cell = self._cell(data, None, row, _OUR_CODE, self._trained(data, data.parts[0], None, without))
-        return [cell] * len(data.parts)
 
-    def _trained(
-        self, data: DataSet, part: Part, split: int | None, without: tuple[str, ...]
-    ) -> Callable[[], tuple[NDArray[np.float64], dict[str, Any]]]:
-        def made() -> tuple[NDArray[np.float64], dict[str, Any]]:
-            options: dict[str, Any] = {"without": without} if without else {}
-            bundle = gnn.train(
-                data.trained_on(part),
-                data.workspace,
-                seed=self.seed,
-                split=split,
-                n_threads=self.n_threads,
-                publish=False,
-                **options,
-            )
-            column = bundle.scores["oof_score"]
-            if column.null_count() == len(column):  # no verdicts were learned from, so nothing was held out
-                column = bundle.scores["score"]
-            last = bundle.manifest["moments"][-1]
-            notes = {"supervision": bundle.manifest["supervision"], "bundle": bundle.version}
-            notes["blend"] = bundle.manifest["heads"][last]["blend"]
-            return column.fill_null(float("nan")).to_numpy(), notes
+        def trained(number: int) -> tuple[NDArray[np.float64], dict[str, Any]]:
+            return data.ringwatch(number, seed=self.seed, n_threads=self.n_threads, without=without)
 
-        return made
+        if data.one_chain:
+            return [self._cell(data, None, row, _OUR_CODE, lambda: trained(0))] * len(data.parts)
+        return [
+            self._cell(data, part, row, _OUR_CODE, partial(trained, number))
+            for number, part in enumerate(data.parts)
+        ]
 
 
 def peer(data: DataSet, part: Part, row: str, *, seed: int, n_threads: int) -> Scored:
@@ -231,26 +206,14 @@ def peer(data: DataSet, part: Part, row: str, *, seed: int, n_threads: int) -> S
     return methods[row]()
 
 
-def parts_of(snapshot: Snapshot) -> list[str]:
+def parts_of(data: DataSet) -> list[str]:
     """Rows of Ringwatch less a part, as far as the data set has it.
 
     Args:
-        snapshot: Gives the schema.
+        data: The data set.
 
     Returns:
         Names such as ``less links``.
     """
-    families = families_of(snapshot)
+    families = data.families()
     return [f"less {part}" for part, some in PARTS.items() if families & set(some)]
-
-
-def families_of(snapshot: Snapshot) -> set[str]:
-    """Families of inputs that Ringwatch has on a data set.
-
-    Args:
-        snapshot: Gives the schema.
-
-    Returns:
-        Their names, and ``graph_sage``.
-    """
-    return {spec.family for spec in input_specs(snapshot, with_contact=True)} | {"graph_sage"}

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+import gnn
 from benchmarks.peers.problem import Part
+from benchmarks.peers.rules import sharing_rule
 from benchmarks.peers.static import StaticProblem
 from benchmarks.quality.judging import Judged, judged_by_rings, judged_by_verdicts
 from benchmarks.quality.reduced import drawn, keeping
 from features import Queries, compute, registry_of
+from gnn.inputs import input_specs
 from gnn.targets import targets
 from graph_etl import NO_TIME, Snapshot, Workspace, build, load_spec
+from graph_etl.identifiers import HASH_KEY_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from benchmarks.peers.problem import Problem
+    from gnn import Bundle
 
+# What is hashed here is public or drawn, so a key that everybody can read hides nothing that it should.
+_KEY: Final = "bench-quality-key-for-public-data"
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -50,7 +60,7 @@ class Verdicts:
 ALL: Final = Verdicts()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataSet:
     """One data set under one protocol. Examples are accounts, ``A`` of them.
 
@@ -81,6 +91,51 @@ class DataSet:
     splits: tuple[int, ...]
     slices: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     verdicts: Verdicts = ALL
+
+    def rule(self) -> NDArray[np.float64]:
+        """Scores of the sharing rule, ``float64[A]``; it learns from nobody."""
+        return sharing_rule(self.snapshot, Queries.for_accounts(self.snapshot))
+
+    def reputation(self) -> NDArray[np.float64] | None:
+        """Scores by known bad accounts on the same things; None where that is no row of the table."""
+        return None
+
+    @property
+    def one_chain(self) -> bool:
+        """Whether one training of Ringwatch answers for all parts, holding each out in turn."""
+        return not self.splits
+
+    def families(self) -> set[str]:
+        """Families of inputs that Ringwatch has here, and ``graph_sage``."""
+        return {spec.family for spec in input_specs(self.snapshot, with_contact=True)} | {"graph_sage"}
+
+    def ringwatch(
+        self, number: int, *, seed: int, n_threads: int, without: Sequence[str]
+    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
+        """Train Ringwatch and score.
+
+        Args:
+            number: Of the part; of no matter where one chain answers for all.
+            seed: Of the training.
+            n_threads: Of the training.
+            without: Families of inputs to leave out.
+
+        Returns:
+            ``float64[A]`` held-out scores, and notes.
+        """
+        bundle = gnn.train(
+            self.trained_on(self.parts[number]),
+            self.workspace,
+            seed=seed,
+            split=self.splits[number] if self.splits else None,
+            n_threads=n_threads,
+            publish=False,
+            **_less(without),
+        )
+        column = bundle.scores["oof_score"]
+        if column.null_count() == len(column):  # no verdicts were learned from, so nothing was held out
+            column = bundle.scores["score"]
+        return column.fill_null(float("nan")).to_numpy(), notes_of(bundle)
 
     def trained_on(self, part: Part) -> Snapshot:
         """What Ringwatch is trained on.
@@ -120,6 +175,27 @@ class DataSet:
         return replace(self, parts=(part,), splits=(self.splits[at],), verdicts=verdicts)
 
 
+def _less(without: Sequence[str]) -> dict[str, Any]:
+    return {"without": tuple(without)} if without else {}
+
+
+def notes_of(bundle: Bundle) -> dict[str, Any]:
+    """What is worth knowing of a bundle beside its scores.
+
+    Args:
+        bundle: The bundle.
+
+    Returns:
+        Version, supervision, and the blend of each moment.
+    """
+    heads = bundle.manifest["heads"]
+    return {
+        "bundle": bundle.version,
+        "supervision": bundle.manifest["supervision"],
+        "blend": {moment: round(head["blend"]["weight"], 3) for moment, head in heads.items()},
+    }
+
+
 def opened(name: str, folder: Path, data: Path | None, seed: int = 0) -> tuple[Snapshot, Workspace]:
     """Build an example into its workspace, or open what was built there.
 
@@ -132,6 +208,7 @@ def opened(name: str, folder: Path, data: Path | None, seed: int = 0) -> tuple[S
     Returns:
         Snapshot and workspace.
     """
+    os.environ.setdefault(HASH_KEY_VARIABLE, _KEY)
     workspace = Workspace(folder / name)
     spec = load_spec(ROOT / "examples" / name / "spec.yaml")
     report = build(spec, workspace, data_dir=data, seed=seed)
@@ -170,15 +247,15 @@ def by_splits(snapshot: Snapshot, workspace: Workspace, n_splits: int) -> DataSe
         for number in range(min(n_splits, part_of.shape[1]))
     )
     return DataSet(
-        snapshot.manifest["name"],
-        f"{len(parts)} of the official splits; fitted on train, chosen by validation, judged on test; "
-        "mean ± standard deviation over the splits",
-        snapshot,
-        workspace,
-        StaticProblem(snapshot),
-        parts,
-        judged_by_verdicts(label, np.arange(len(label))),
-        label,
+        name=snapshot.manifest["name"],
+        protocol=f"{len(parts)} of the official splits; fitted on train, chosen by validation, judged on "
+        "test; mean ± standard deviation over the splits",
+        snapshot=snapshot,
+        workspace=workspace,
+        problem=StaticProblem(snapshot),
+        parts=parts,
+        judged=judged_by_verdicts(label, np.arange(len(label))),
+        label=label,
         pooled=False,
         splits=tuple(range(len(parts))),
         slices=link_slices(snapshot),
@@ -236,14 +313,14 @@ def by_folds(snapshot: Snapshot, workspace: Workspace, judged: Judged) -> DataSe
         "groups, so that every ring is an unseen one"
     )
     return DataSet(
-        snapshot.manifest["name"] + (" (simulated)" if snapshot.manifest["simulated"] else ""),
-        f"{len(parts)} {how}; figures over all parts together ± standard deviation over them",
-        snapshot,
-        workspace,
-        StaticProblem(snapshot),
-        parts,
-        judged.within(covered),
-        targets(snapshot).label,
+        name=snapshot.manifest["name"] + (" (simulated)" if snapshot.manifest["simulated"] else ""),
+        protocol=f"{len(parts)} {how}; figures over all parts together ± standard deviation over them",
+        snapshot=snapshot,
+        workspace=workspace,
+        problem=StaticProblem(snapshot),
+        parts=parts,
+        judged=judged.within(covered),
+        label=targets(snapshot).label,
         pooled=True,
         splits=(),
         slices=link_slices(snapshot),

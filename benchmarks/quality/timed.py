@@ -1,0 +1,238 @@
+"""Data sets with times: fitted on what was known at a cut, asked about what came after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+import gnn
+from benchmarks.peers.as_of import AsOfProblem
+from benchmarks.peers.problem import Part
+from benchmarks.peers.rules import sharing_rule
+from benchmarks.quality.judging import judged_by_verdicts
+from benchmarks.quality.sets import DataSet, notes_of, opened
+from features import Queries, compute, registry_of
+from gnn.backtest import Labels, as_of
+from gnn.scorer import Scorer
+from scoring_service.risk.moments import Moments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from graph_etl import Snapshot, Workspace
+
+_DAY_MS: Final = 86_400_000
+# The share of the training examples, the latest ones, that peers choose by.
+_VALID: Final = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedSet(DataSet):
+    """A data set with a cut in time. Examples are accounts at moments, those before the cut first.
+
+    Attributes:
+        cut_ms: Everything known by then may be learned from.
+        labels: See `gnn.backtest.as_of`.
+        asked: The questions of the examples, of both training and test.
+        known: ``int8[A]`` verdicts on accounts that may be learned from; -1 none.
+    """
+
+    cut_ms: int
+    labels: Labels
+    asked: Queries
+    known: NDArray[np.int8]
+
+    @property
+    def one_chain(self) -> bool:
+        """One part, one training."""
+        return False
+
+    def rule(self) -> NDArray[np.float64]:
+        """Scores of the sharing rule at each example's moment."""
+        return sharing_rule(self.snapshot, self.asked)
+
+    def reputation(self) -> NDArray[np.float64]:
+        """The worst share of known bad accounts among those on one thing with the account."""
+        assert isinstance(self.problem, AsOfProblem)
+        return self.problem.reputation(self.known)
+
+    def ringwatch(
+        self, number: int, *, seed: int, n_threads: int, without: Sequence[str]
+    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
+        """Train on what was known at the cut, score the test examples with the head of their age."""
+        part = self.parts[number]
+        cut = as_of(self.snapshot, self.workspace, self.cut_ms, labels=self.labels)
+        less: dict[str, Any] = {"without": tuple(without)} if without else {}
+        bundle = gnn.train(cut.before, self.workspace, seed=seed, n_threads=n_threads, publish=False, **less)
+        questions = cut.asked(self.asked.take(part.test))
+        scorer = Scorer(cut.after, bundle)
+        moments = Moments(cut.before, list(bundle.moments), self.cut_ms)
+        head = np.array(
+            [
+                moments.of(True, first_ms, time_ms)
+                for first_ms, time_ms in zip(
+                    questions.first_seen_ms.tolist(), questions.time_ms.tolist(), strict=True
+                )
+            ]
+        )
+        scores = np.full(len(self.asked), np.nan)
+        for moment in np.unique(head):
+            rows = np.flatnonzero(head == moment)
+            scores[part.test[rows]] = scorer.score(questions.take(rows), str(moment)).score
+        return scores, notes_of(bundle)
+
+
+def _divided(
+    name: str, n_train: int, n_test: int, label: NDArray[np.int8], *, order_ms: NDArray[np.int64]
+) -> Part:
+    """The latest training examples validate; test comes after all of them."""
+    train = np.argsort(order_ms[:n_train], kind="stable")
+    cut = round((1.0 - _VALID) * n_train)
+    test = np.arange(n_train, n_train + n_test)
+    return Part.of(name, train[:cut], train[cut:], test, label, np.ones(len(label)), refit=True)
+
+
+def _slices(snapshot: Snapshot, asked: Queries) -> dict[str, NDArray[np.bool_]]:
+    names = registry_of(snapshot).names
+    columns = [names.index("shared.accounts"), names.index("direct.accounts")]
+    alone = (np.nan_to_num(compute(snapshot, asked)[:, columns]) == 0).all(axis=1)
+    return {
+        "less than a day old": asked.time_ms - asked.first_seen_ms < _DAY_MS,
+        "no link": alone,
+    }
+
+
+def _timed(
+    name: str,
+    protocol: str,
+    built: tuple[Snapshot, Workspace],
+    asked: tuple[Queries, Queries],
+    label: NDArray[np.int8],
+    known: NDArray[np.int8],
+    cut_ms: int,
+    labels: Labels,
+) -> TimedSet:
+    snapshot, workspace = built
+    queries = Queries.join(asked)
+    n_train = len(asked[0])
+    part = _divided("after", n_train, len(asked[1]), label, order_ms=queries.time_ms)
+    return TimedSet(
+        name=name,
+        protocol=protocol,
+        snapshot=snapshot,
+        workspace=workspace,
+        problem=AsOfProblem(snapshot, queries),
+        parts=(part,),
+        judged=judged_by_verdicts(label, part.test),
+        label=label,
+        pooled=True,
+        splits=(),
+        slices=_slices(snapshot, queries),
+        cut_ms=cut_ms,
+        labels=labels,
+        asked=queries,
+        known=known,
+    )
+
+
+def _ms(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def fraud_ecommerce(folder: Path, data: Path) -> list[DataSet]:
+    """Sign-ups with what was known at sign-up: in the burst, and after it.
+
+    Args:
+        folder: Where workspaces go.
+        data: Folder of the data.
+
+    Returns:
+        Two data sets.
+    """
+    built = opened("fraud_ecommerce", folder, data)
+    first_seen_ms = np.asarray(built[0].first_seen_ms)
+    late = int(np.quantile(first_seen_ms, 0.7))
+    end = int(first_seen_ms.max()) + 1
+    return [
+        _signups(
+            built,
+            "fraud_ecommerce",
+            "5 to 12 January 2015, in its burst",
+            _ms("2015-01-05"),
+            _ms("2015-01-13"),
+        ),
+        _signups(built, "fraud_ecommerce after its burst", "the last 30 %", late, end),
+    ]
+
+
+def _signups(built: tuple[Snapshot, Workspace], name: str, which: str, from_ms: int, to_ms: int) -> DataSet:
+    snapshot = built[0]
+    first_seen_ms = np.asarray(snapshot.first_seen_ms)
+    label = snapshot.labels()
+    train = np.flatnonzero((first_seen_ms < from_ms) & (label >= 0))
+    test = np.flatnonzero((first_seen_ms >= from_ms) & (first_seen_ms < to_ms))
+    known = np.full(len(label), -1, np.int8)
+    known[train] = label[train]
+    return _timed(
+        name,
+        f"sign-ups of {which}, each with what was known at sign-up, by methods fitted on the sign-ups before "
+        "with their labels as given (a charge-back takes 30 days, so a shop would not have all of them "
+        "on that day); standard deviation over 100 resamples of the accounts",
+        built,
+        tuple(Queries.for_accounts(snapshot, rows, "signup") for rows in (train, test)),  # type: ignore[arg-type]
+        np.concatenate([label[train], label[test]]),
+        known,
+        from_ms - 1,
+        "matured",
+    )
+
+
+def jodie_wikipedia(folder: Path, data: Path) -> list[DataSet]:
+    """Users of Wikipedia, scored at each of the last 30 % of the edits.
+
+    Args:
+        folder: Where workspaces go.
+        data: Folder of the data.
+
+    Returns:
+        One data set. The label of an edit is whether the user was banned after it, which is the user's last.
+    """
+    built = opened("jodie_wikipedia", folder, data)
+    snapshot = built[0]
+    known_ms = np.asarray(snapshot.event_known_ms)
+    n_events = snapshot.n_events
+    cut_ms = int(known_ms[int(0.7 * n_events) - 1])
+    positions = np.arange(n_events)
+    asked = Queries.for_events(snapshot, positions[known_ms <= cut_ms])
+    after = Queries.for_events(snapshot, positions[known_ms > cut_ms])
+    bad = snapshot.labels() == 1
+    last_ms = np.asarray(snapshot.last_seen_ms)
+
+    def banned(queries: Queries) -> NDArray[np.int8]:
+        last = queries.time_ms == last_ms[queries.account]
+        return np.where(bad[queries.account] & last, 1, 0).astype(np.int8)
+
+    verdicts = snapshot.verdicts
+    early = verdicts.filter(verdicts["known_ms"] <= cut_ms)["account"].to_numpy()
+    known = np.where(np.asarray(snapshot.first_seen_ms) <= cut_ms, 0, -1).astype(np.int8)
+    known[early] = 1
+    return [
+        _timed(
+            "jodie_wikipedia",
+            "users at each of the last 30 % of the edits, by methods fitted on the edits and bans before; "
+            "the label of an edit says whether the user was banned after it; standard deviation over 100 "
+            "resamples of the edits",
+            built,
+            (asked, after),
+            np.concatenate([banned(asked), banned(after)]),
+            known,
+            cut_ms,
+            "known",
+        )
+    ]
