@@ -172,6 +172,41 @@ class Queries:
         )
 
     @classmethod
+    def for_events(cls, snapshot: Snapshot, positions: NDArray[np.integer[Any]]) -> Queries:
+        """Ask about the accounts behind events of a snapshot, just after each of them.
+
+        Args:
+            snapshot: The snapshot.
+            positions: ``int[Q]``, positions of events that an account sent, or of rows that brought one in.
+
+        Returns:
+            The questions, in the order of ``positions``. Each sees its event and everything before it, at the
+            time at which the event happened.
+
+        Raises:
+            ValueError: If nobody is behind a position: it brought no account in and no edge starts there.
+        """
+        asked = np.asarray(positions, dtype=np.int64)
+        account = actors(snapshot)[asked]
+        nobody = asked[account < 0]
+        if len(nobody):
+            message = f"no account is behind {len(nobody):,} of the positions, {nobody[0]} the first of them"
+            raise ValueError(message)
+        time_ms = np.asarray(snapshot.event_time_ms)[asked].astype(np.int64)
+        first_seen_ms = np.asarray(snapshot.first_seen_ms)[account].astype(np.int64)
+        return cls(
+            account=account,
+            horizon=asked + 1,
+            time_ms=time_ms,
+            # A row that is listed late may name an account that has acted before.
+            first_seen_ms=np.where(time_ms == NO_TIME, first_seen_ms, np.minimum(first_seen_ms, time_ms)),
+            attributes=np.asarray(snapshot.attribute_values, dtype=np.float64)[account].reshape(
+                len(asked), len(snapshot.attributes)
+            ),
+            ext_ptr=np.zeros(len(asked) + 1, dtype=np.int64),
+        )
+
+    @classmethod
     def for_live_event(cls, live: LiveGraph, event: LiveEvent) -> Queries:
         """Ask about the account behind an event that comes next, its own edges included.
 
@@ -270,6 +305,28 @@ class Queries:
             },
             ext_ptr=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         )
+
+
+def actors(snapshot: Snapshot) -> NDArray[np.int64]:
+    """Who is behind each row of a snapshot.
+
+    Args:
+        snapshot: The snapshot.
+
+    Returns:
+        ``int64[M]``: the account that an edge of the row starts from, else the one that the row brought in;
+        -1 where there is neither.
+    """
+    found = np.full(snapshot.n_events, -1, dtype=np.int64)
+    first_pos = np.asarray(snapshot.first_pos)
+    brought = first_pos < snapshot.n_events
+    found[first_pos[brought]] = np.flatnonzero(brought)
+    for relation in snapshot.relations:
+        out = relation.out
+        account = np.repeat(np.asarray(snapshot.node_account, dtype=np.int64), np.diff(out.indptr))
+        sent = account >= 0
+        found[np.asarray(out.pos)[sent]] = account[sent]
+    return found
 
 
 def last_time_ms(snapshot: Snapshot) -> int:
