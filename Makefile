@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-serve bench-soak bench-follower bench-neo4j clean
+.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-quality bench-serve bench-soak bench-follower bench-neo4j clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ bench: .venv/.dev ## Time and peak memory of build at 1, 2 and 4 copies of the l
 
 bench-serve: .venv/.dev ## Latency of answers beside a bare endpoint, cost of each part, memory, start; needs wrk
 	@$(BIN)/python -m benchmarks.serve $(ARGS)
+
+bench-quality: .venv/.dev ## Detection quality beside other people's methods; ARGS="--data DIR" for data not shipped
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 bench-soak: .venv/.dev ## Ten minutes of constant load: do memory and latency stay flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

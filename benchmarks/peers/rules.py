@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features import compute, registry_of
+from features.queries import actors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +35,52 @@ def sharing_rule(snapshot: Snapshot, queries: Queries) -> NDArray[np.float64]:
     names = registry_of(snapshot).names
     table = np.nan_to_num(compute(snapshot, queries)[:, [names.index(one) for one in _ORDER]])
     return lexical(table)
+
+
+def device_rule(
+    snapshot: Snapshot, queries: Queries, kind: str = "device", least: int = 3
+) -> NDArray[np.float64]:
+    """Suspect accounts on a device that at least three have used by then.
+
+    Args:
+        snapshot: The snapshot.
+        queries: ``Q`` questions about accounts that it knows.
+        kind: What is shared.
+        least: Number of accounts, the one in question among them.
+
+    Returns:
+        ``float64[Q]`` of 0 and 1.
+    """
+    relation = snapshot.relation(f"used:{kind}")
+    node = np.asarray(snapshot.account_node)[queries.account]
+    found = np.zeros(len(queries))
+    for row, horizon in enumerate(queries.horizon.tolist()):
+        used = relation.pair_out.nbr[relation.pair_out.of(int(node[row]), horizon)]
+        sizes = [relation.pair_in.of(int(one), horizon) for one in used]
+        found[row] = any(size.stop - size.start >= least for size in sizes)
+    return found
+
+
+def quick_buyers(
+    snapshot: Snapshot, type_name: str = "purchase", within_ms: int = 60_000
+) -> NDArray[np.bool_]:
+    """Accounts that had an event of a type soon after they appeared; nobody knows that at sign-up.
+
+    Args:
+        snapshot: The snapshot.
+        type_name: Of the event.
+        within_ms: How soon.
+
+    Returns:
+        ``bool[A]``.
+    """
+    position = np.flatnonzero(np.asarray(snapshot.event_type) == snapshot.event_types.index(type_name))
+    account = actors(snapshot)[position]
+    position, account = position[account >= 0], account[account >= 0]
+    waited_ms = np.asarray(snapshot.event_time_ms)[position] - np.asarray(snapshot.first_seen_ms)[account]
+    found = np.zeros(snapshot.n_accounts, np.bool_)
+    found[account[waited_ms <= within_ms]] = True
+    return found
 
 
 def lexical(table: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ class Row:
         calibration_error: Expected calibration error of probabilities, or None.
         seconds: Of all its cells.
         notes: Of its cells.
+        failed: Why there are no figures, where something broke.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     calibration_error: float | None = None
     seconds: float = 0.0
     notes: list[dict[str, Any]] = field(default_factory=list)
+    failed: str = ""
 
 
 def measured(runner: Runner, data: DataSet, row: str) -> Row:
@@ -67,7 +69,7 @@ def measured(runner: Runner, data: DataSet, row: str) -> Row:
     found.values, found.spread = _judged(data, data.judged, cells)
     for name, chosen in data.slices.items():
         some = data.judged.within(chosen)
-        if min(some.bad.sum(), (~some.bad).sum()) >= _LEAST:
+        if _worth_a_slice(data, some):
             found.slices[name] = _judged(data, some, cells)[1]
     unique = {id(cell): cell for cell in cells}.values()
     found.seconds = sum(cell.seconds for cell in unique)
@@ -79,6 +81,11 @@ def measured(runner: Runner, data: DataSet, row: str) -> Row:
     return found
 
 
+def _worth_a_slice(data: DataSet, some: Judged) -> bool:
+    enough = min(some.bad.sum(), (~some.bad).sum()) >= _LEAST
+    return bool(enough and len(some.rows) < len(data.judged.rows))
+
+
 def _prior(data: DataSet) -> Row:
     each = [prior_figures(one) for one in _by_part(data, data.judged)]
     values = {name: [one[name] for one in each] for name in FIGURES}
@@ -87,7 +94,7 @@ def _prior(data: DataSet) -> Row:
     slices = {}
     for name, chosen in data.slices.items():
         some = data.judged.within(chosen)
-        if min(some.bad.sum(), (~some.bad).sum()) >= _LEAST:
+        if _worth_a_slice(data, some):
             figures_of = prior_figures(some)
             slices[name] = {figure: Spread(figures_of[figure], float("nan"), 1) for figure in FIGURES}
     return Row(PRIOR, spread, values, slices)

@@ -96,6 +96,8 @@ class Runner:
         """
         if row == "rule":
             return [self._cell(data, None, row, _RULE_CODE, lambda: (data.rule(), {}))] * len(data.parts)
+        if row in data.own_rules:
+            return [Cell(data.own_rules[row], 0.0, {})] * len(data.parts)
         if row == "reputation":
             scores = data.reputation()
             return None if scores is None else [Cell(scores, 0.0, {})] * len(data.parts)

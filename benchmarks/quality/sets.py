@@ -52,8 +52,8 @@ class Verdicts:
 
     def kept(self, label: NDArray[np.int8]) -> NDArray[np.bool_]:
         """Accounts whose verdict is known, ``bool[A]``."""
-        if self.share >= 1.0:
-            return np.ones(len(label), np.bool_)
+        if self.share in (0.0, 1.0):
+            return np.full(len(label), self.share == 1.0)
         return drawn(label, self.share, self.seed)
 
 
@@ -77,6 +77,7 @@ class DataSet:
         splits: Number of the official split that each part is; empty where parts are folds.
         slices: ``bool[A]`` by name.
         verdicts: Which verdicts a trainer has.
+        own_rules: Scores of rules that people know of this data set, by their names.
     """
 
     name: str
@@ -91,6 +92,7 @@ class DataSet:
     splits: tuple[int, ...]
     slices: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     verdicts: Verdicts = ALL
+    own_rules: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def rule(self) -> NDArray[np.float64]:
         """Scores of the sharing rule, ``float64[A]``; it learns from nobody."""
