@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -122,12 +123,16 @@ class FullGraph:
         Returns:
             The network.
         """
-        neighbours = torch.sparse_csr_tensor(
-            torch.from_numpy(adjacency.indptr.astype(np.int64)),
-            torch.from_numpy(adjacency.indices.astype(np.int64)),
-            torch.from_numpy(adjacency.data.astype(np.float32)),
-            size=adjacency.shape,
-        )
+        with warnings.catch_warnings():
+            # PyTorch calls its sparse tensors a beta of which much may change.
+            warnings.simplefilter("ignore", UserWarning)
+            neighbours = torch.sparse_csr_tensor(
+                torch.from_numpy(adjacency.indptr.astype(np.int64)),
+                torch.from_numpy(adjacency.indices.astype(np.int64)),
+                torch.from_numpy(adjacency.data.astype(np.float32)),
+                size=adjacency.shape,
+                check_invariants=True,
+            )
         return cls(neighbours, torch.from_numpy(standardised(inputs)), node)
 
     @property

@@ -1,0 +1,250 @@
+"""The table of detection quality: figures worked out by hand, cells that are found again, words that warn."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks.peers.problem import Part
+from benchmarks.quality import report
+from benchmarks.quality.cells import Cells
+from benchmarks.quality.judging import (
+    FIGURES,
+    Judged,
+    Spread,
+    figures,
+    judged_by_rings,
+    judged_by_verdicts,
+    prior_figures,
+    recall_at_k,
+)
+from benchmarks.quality.measured import Row, gain
+from benchmarks.quality.reduced import drawn, keeping
+from benchmarks.quality.rows import PUBLISHED, RINGWATCH, Runner
+from benchmarks.quality.sets import ALL, DataSet, Verdicts, by_folds, fold_parts
+from graph_etl import Snapshot, Workspace
+from tests.building import Built
+
+
+def test_weighted_figures_are_those_worked_out_by_hand() -> None:
+    # Best first: bad (weight 2), good (1), bad (1), good (3).
+    judged = Judged(np.arange(4), np.array([True, False, True, False]), np.array([2.0, 1.0, 1.0, 3.0]))
+    found = figures(judged, np.array([0.9, 0.8, 0.7, 0.1]))
+    assert found["average_precision"] == pytest.approx((2 / 3) * 1.0 + (1 / 3) * (3 / 4))
+    assert found["auroc"] == pytest.approx((2 * 4 + 1 * 3) / (3 * 4))
+    assert found["recall_at_k"] == pytest.approx(1 / 2)
+    assert found["recall_at_1pct_fpr"] == pytest.approx(2 / 3)  # one good account is more than 1 % of them
+
+
+def test_recall_in_the_first_k_draws_ties_by_lot() -> None:
+    bad = np.array([True, True, False, False])
+    assert recall_at_k(bad, np.array([1.0, 0.5, 0.5, 0.0])) == pytest.approx((1 + 0.5) / 2)
+    assert recall_at_k(bad, np.zeros(4)) == pytest.approx(0.5)
+    assert recall_at_k(bad, np.array([3.0, 2.0, 1.0, 0.0])) == 1.0
+
+
+def test_an_account_without_a_score_is_an_error() -> None:
+    judged = judged_by_verdicts(np.array([1, 0, -1], np.int8), np.arange(3))
+    assert judged.rows.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="1 of 2 judged examples have no score"):
+        figures(judged, np.array([0.5, np.nan, np.nan]))
+
+
+def test_a_large_ring_weighs_as_forty_and_the_bad_as_a_fifth(
+    untimed_snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.quality.judging.RING_CAP", 4)
+    members = {"a": range(8), "b": range(8, 10)}
+    rows = [(one, group, "judge", 0) for group, some in members.items() for one in some]
+    groups = pl.DataFrame(rows, schema=["account", "group", "role", "mapping"], orient="row")
+    snapshot = Snapshot.open(untimed_snapshot.path)
+    monkeypatch.setitem(snapshot.__dict__, "groups", groups)
+    judged = judged_by_rings(snapshot)
+    weight = dict(zip(judged.rows.tolist(), judged.weight.tolist(), strict=True))
+    assert weight[0] == pytest.approx(weight[8] / 2)  # 4 of 8 against 2 of 2
+    assert judged.weight[judged.bad].sum() / judged.weight.sum() == pytest.approx(0.207)
+    assert set(judged.rows[~judged.bad]) == set(np.flatnonzero(snapshot.labels() == 0)) - set(range(10))
+    assert prior_figures(judged)["average_precision"] == pytest.approx(0.207)
+    # A part keeps the share of the bad ones.
+    some = np.zeros(snapshot.n_accounts, np.bool_)
+    some[5:60] = True
+    part = judged.within(some)
+    assert part.both
+    assert part.weight[part.bad].sum() / part.weight.sum() == pytest.approx(0.207)
+
+
+def test_a_spread_has_the_standard_deviation_of_a_sample() -> None:
+    spread = Spread.of([1.0, 2.0, 3.0])
+    assert (spread.mean, spread.sd, spread.n) == (2.0, 1.0, 3)
+    assert Spread.of([1.0, 3.0], pooled=5.0).mean == 5.0
+    assert math.isnan(Spread.of([1.0]).sd)
+
+
+def test_no_label_of_a_test_account_reaches_a_method(untimed_snapshot: Snapshot) -> None:
+    labels = untimed_snapshot.labels()
+    parts = fold_parts(untimed_snapshot)
+    assert len(parts) == 5
+    for part in parts:
+        assert (labels[part.test] >= 0).any()
+        assert (part.label[part.test] == -1).all()
+        for rows in (part.train, part.valid):
+            assert len(rows) > 0
+            assert (part.label[rows] >= 0).all()
+            assert not np.intersect1d(rows, part.test).size
+    assert np.concatenate([part.test for part in parts]).size == untimed_snapshot.n_accounts
+    with pytest.raises(ValueError, match="two of train, valid and test"):
+        Part.of(
+            "twice", np.array([0]), np.array([1]), np.array([1]), labels, np.ones(len(labels)), refit=False
+        )
+
+
+def test_folds_by_time_learn_only_from_accounts_and_verdicts_before_them(timed_snapshot: Snapshot) -> None:
+    first_seen_ms = np.asarray(timed_snapshot.first_seen_ms)
+    verdicts = timed_snapshot.verdicts.sort("known_ms").group_by("account", maintain_order=True).first()
+    known_ms = dict(zip(verdicts["account"], verdicts["known_ms"], strict=True))
+    parts = fold_parts(timed_snapshot)
+    assert [part.name for part in parts] == ["fold1", "fold2", "fold3", "fold4"]
+    for part in parts:
+        began_ms = first_seen_ms[part.test].min()
+        for rows in (part.train, part.valid):
+            assert (first_seen_ms[rows] <= began_ms).all()
+            assert all(known_ms[one] <= began_ms for one in rows.tolist() if part.label[one] == 1)
+        assert first_seen_ms[part.train].max() <= first_seen_ms[part.valid].min()
+
+
+def test_a_reduced_snapshot_has_the_same_graph_and_fewer_verdicts(
+    untimed_build: Built, tmp_path: Path
+) -> None:
+    whole = untimed_build.snapshot
+    workspace = Workspace(tmp_path)
+    kept = drawn(whole.labels(), 0.1, seed=1)
+    assert kept.sum() == round(0.1 * (whole.labels() >= 0).sum())
+    few = keeping(whole, workspace, kept)
+    assert few.id != whole.id
+    assert (few.labels() >= 0).tolist() == kept.tolist()
+    assert set(few.groups["account"]) <= set(np.flatnonzero(kept).tolist())
+    assert len(whole.groups) > len(few.groups)
+    assert few.relations[0].out.nbr.tolist() == whole.relations[0].out.nbr.tolist()
+    assert keeping(whole, workspace, kept).id == few.id
+    bans = keeping(whole, workspace, np.ones(whole.n_accounts, np.bool_), bad_only=True)
+    assert set(bans.verdicts["label"].unique()) == {1}
+    assert (bans.labels() == 1).sum() == (whole.labels() == 1).sum()
+
+
+def _data(built: Built, tmp_path: Path) -> DataSet:
+    label = built.snapshot.labels()
+    return by_folds(built.snapshot, Workspace(tmp_path), judged_by_verdicts(label, np.arange(len(label))))
+
+
+def test_fewer_verdicts_are_learned_from_and_all_of_them_judge(untimed_build: Built, tmp_path: Path) -> None:
+    data = _data(untimed_build, tmp_path)
+    few = data.with_verdicts(Verdicts("half", share=0.5, seed=3))
+    known = sum(int((part.label >= 0).sum()) for part in few.parts)
+    assert known == sum(int((part.label >= 0).sum()) for part in data.parts) // 2
+    assert len(few.judged.rows) == len(data.judged.rows)
+    assert few.trained_on(few.parts[0]).id != data.snapshot.id
+    assert data.trained_on(data.parts[0]) is data.snapshot
+    none = data.with_verdicts(Verdicts("none", share=0.0))
+    assert all((part.label == -1).all() for part in none.parts)
+    assert data.verdicts == ALL
+
+
+def test_the_test_part_of_a_split_is_not_in_the_snapshot_that_is_trained_on(
+    untimed_build: Built, tmp_path: Path
+) -> None:
+    data = _data(untimed_build, tmp_path)
+    split = DataSet(**{**vars(data), "splits": (0, 1, 2, 3, 4)})
+    for part in split.parts:
+        seen = split.trained_on(part).labels()
+        assert (seen[part.test] == -1).all()
+        assert (seen >= 0).sum() > 0
+
+
+def _cells(folder: Path, told: list[str], *, fresh: bool = False) -> Cells:
+    return Cells(folder, fresh=fresh, tell=told.append)
+
+
+def test_a_finished_cell_is_found_again(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> tuple[Any, dict[str, Any]]:
+        made.append(1)
+        return np.array([0.25, np.nan]), {"chosen": 3}
+
+    told: list[str] = []
+    first = _cells(tmp_path, told).get("one", {"seed": 0}, make)
+    again = _cells(tmp_path, told).get("one", {"seed": 0}, make)
+    assert len(made) == 1
+    assert again.scores[0] == first.scores[0] == 0.25
+    assert math.isnan(again.scores[1])
+    assert (again.notes, again.seconds) == (first.notes, first.seconds)
+    _cells(tmp_path, told).get("one", {"seed": 1}, make)
+    assert len(made) == 2
+    fresh = _cells(tmp_path, told, fresh=True)
+    fresh.get("one", {"seed": 0}, make)
+    fresh.get("one", {"seed": 0}, make)  # once in a run is enough
+    assert len(made) == 3
+
+
+def test_a_method_with_nothing_to_learn_from_has_no_row(untimed_build: Built, tmp_path: Path) -> None:
+    none = _data(untimed_build, tmp_path).with_verdicts(Verdicts("none", share=0.0))
+    runner = Runner(_cells(tmp_path / "cells", []))
+    assert runner.scores(none, "xgbgraph") is None
+    assert runner.scores(none, "reputation") is None
+    assert runner.scores(none, "rule") is not None
+
+
+def _row(name: str, mean: float, values: list[float]) -> Row:
+    spread = {figure: Spread(mean, 0.01, len(values)) for figure in FIGURES}
+    return Row(name, spread, {figure: values for figure in FIGURES})
+
+
+def test_a_part_is_worth_the_difference_fold_by_fold() -> None:
+    ours, less = _row(RINGWATCH, 0.9, [0.9, 0.8, 0.7]), _row("less GraphSAGE", 0.89, [0.8, 0.8, 0.7])
+    assert gain(ours, less).mean == pytest.approx(0.1 / 3)
+    # sd of (0.1, 0, 0) is 0.0577; half an interval 1.96 × 0.0577 / √3 = 0.0653.
+    assert report.added(ours, less) == "+0.0333 (95 % interval -0.0320 to +0.0987)"
+
+
+def test_a_peer_below_its_published_figure_is_named_loudly() -> None:
+    good = [
+        Row(name, {f: Spread(v, 0.01, 10) for f, v in wanted.items()}) for name, wanted in PUBLISHED.items()
+    ]
+    text, agree = report.published(good)
+    assert agree
+    assert text.count("agrees") == len(PUBLISHED)
+    assert "do not trust" not in text
+    weak = Row("xgbgraph_published", {"average_precision": Spread(0.50, 0.01, 10)})
+    text, agree = report.published([weak, *good[2:]])
+    assert not agree
+    assert "DOES NOT AGREE" in text
+    assert "do not trust this table" in text
+
+
+def test_the_table_goes_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.written(page, "new\n")
+    report.written(page, "newer\n")
+    assert page.read_text() == f"before\n{report.BEGIN}\n\nnewer\n\n{report.END}\nafter\n"
+    page.write_text("no place")
+    with pytest.raises(report.MarkersMissing, match="has no place for the table"):
+        report.written(page, "new")
+
+
+def test_failed_rows_say_so_in_the_table(untimed_build: Built, tmp_path: Path) -> None:
+    data = _data(untimed_build, tmp_path)
+    rows = [
+        _row(RINGWATCH, 0.9, [0.9] * 5),
+        Row("xgbgraph", failed="KeyError: 'x'"),
+        _row("rfgraph", 0.7, [0.7]),
+    ]
+    text = report.section(data, rows)
+    assert "XGBGraph – FAILED: KeyError: 'x'" in text
+    assert "0.200 ahead of the best other, RFGraph." in text
+    assert "| **Ringwatch** | 0.900 ± 0.010 |" in text
