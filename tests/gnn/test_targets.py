@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features import known_bad_of
-from gnn.targets import targets
+from gnn.targets import EARLIER_EVENT, EVENTS_PER_ACCOUNT, Targets, event_examples, targets
 from graph_etl import Snapshot
 from tests.building import PLATFORM_SPEC, build_from_text, csv_text, platform_files
 
@@ -63,6 +63,67 @@ def test_verdicts_without_a_time_are_never_inputs(untimed_snapshot: Snapshot) ->
     assert (since == np.iinfo(np.int64).max).all()
     today = known_bad_of(untimed_snapshot, untimed=True).since
     np.testing.assert_array_equal(today < 0, untimed_snapshot.labels() == 1)
+
+
+EDITS_SPEC = """
+ringwatch: 1
+name: edits
+title: Edits, and a user who was banned after some of them.
+sources:
+  edits: {path: edits.csv}
+kinds:
+  page: {identifier: false, public: true, normalise: exact}
+events:
+  - source: edits
+    type: edit
+    from: {account: user}
+    to: {page: page}
+    time: {column: at, unit: s}
+verdicts:
+  - {source: edits, account: user, label: banned, bad: ["1"], good: ["0"], known_at: {column: known, unit: s}}
+"""
+
+
+def edits_snapshot(folder: Path) -> Snapshot:
+    """Ten edits of bad, banned after the eighth; forty of busy and one of rare, both good."""
+    rows = [("bad", at, 100 + at, 1 if at == 7 else None, 107 if at == 7 else None) for at in range(10)]
+    rows += [("busy", at, 200 + at, 0 if at == 0 else None, 200 if at == 0 else None) for at in range(40)]
+    rows += [("rare", 0, 300, 0, 300)]
+    return build_from_text(
+        folder, EDITS_SPEC, {"edits.csv": csv_text("user,page,at,banned,known", rows)}
+    ).snapshot
+
+
+def few_labels(snapshot: Snapshot) -> Targets:
+    return Targets(snapshot.labels(), np.ones(snapshot.n_accounts), "supervised")
+
+
+def test_a_bad_account_is_an_example_at_its_last_events_before_the_verdict(tmp_path: Path) -> None:
+    snapshot = edits_snapshot(tmp_path)
+    found = event_examples(snapshot, few_labels(snapshot))
+    bad = found.account == snapshot.account_index("bad")
+    assert found.position[bad].tolist() == [2, 3, 4, 5, 6, 7]
+    np.testing.assert_allclose(found.weight[bad], EARLIER_EVENT ** np.arange(5.0, -1.0, -1.0))
+    assert (found.label == bad).all()
+
+
+def test_a_few_events_of_a_good_account_stand_for_all_of_them(tmp_path: Path) -> None:
+    snapshot = edits_snapshot(tmp_path)
+    found = event_examples(snapshot, few_labels(snapshot))
+    busy, rare = (found.account == snapshot.account_index(name) for name in ("busy", "rare"))
+    assert busy.sum() == EVENTS_PER_ACCOUNT
+    assert found.weight[busy].sum() == pytest.approx(40)
+    assert found.weight[rare].tolist() == [1.0]
+    assert (np.diff(found.position) > 0).all()
+    again = event_examples(snapshot, few_labels(snapshot))
+    np.testing.assert_array_equal(found.position, again.position)
+
+
+def test_events_after_a_cut_are_no_examples(tmp_path: Path) -> None:
+    snapshot = edits_snapshot(tmp_path)
+    found = event_examples(snapshot, few_labels(snapshot), cut_ms=205_000)
+    assert found.position.max() == 15  # ten edits of bad, then those of busy at 200 to 205 s
+    assert len(event_examples(snapshot, few_labels(snapshot), cut_ms=99_000).position) == 0
 
 
 @pytest.mark.parametrize(
