@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from gnn.reasons import Reason
     from gnn.scorer import Scorer, ScoreResult
 
-# Nodes and linked accounts that are weighed; what comes after them in rarity changed no score that we saw.
+# Nodes that are taken away alone: those that tie it most, and of the others those with the most users. Of
+# these, the ones that matter most, and the most firmly linked accounts, are weighed against each other.
+_TRIED: Final = 16
+_TRIED_POPULAR: Final = 8
 _NODES: Final = 12
 _ACCOUNTS: Final = 8
 # Accounts of one node, and nodes of one account, that are read to find who is linked through what, and the
@@ -98,7 +101,8 @@ class Counterfactuals:
         of_accounts: The same for ``accounts``.
         least: The smallest set of nodes found that brings the score down; None if even all of them do not.
         n_scores: How many scores were computed.
-        named: For each reason what its ``without`` says, None where its evidence holds nothing to take away.
+        reasons: The reasons given, each with `Reason.without`. Of reasons that name nodes the evidence is
+            ordered by what the nodes carry, the weightiest five.
     """
 
     score: float
@@ -109,10 +113,10 @@ class Counterfactuals:
     of_accounts: float
     least: LeastSet | None
     n_scores: int
-    named: list[dict[str, Any] | None] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; what is said of reasons stands with them."""
+        """Plain values, without the reasons."""
         return {
             **{name: [_plain(one) for one in getattr(self, name)] for name in _LISTS},
             "of_nodes": round(self.of_nodes, 4),
@@ -171,8 +175,8 @@ def counterfactuals(
 
     What a piece carries is the mean of what it takes away as the first to go and of what it brings back as
     the only one that stays, which is the Shapley value (Shapley, 1953) exactly where there are two of them;
-    all are then stretched alike so that they add up to what all carry together. Twice as many scores as
-    pieces are computed for that, at most about 70 in all, each for 1 to 5 ms.
+    all are then stretched alike so that they add up to what all carry together. Some 20 to 90 scores are
+    computed, each for 1 to 5 ms.
 
     Args:
         scorer: What scored it.
@@ -182,7 +186,7 @@ def counterfactuals(
         reasons: Its reasons; the pieces that they name are among those that are tried.
         below: A threshold that the score is to fall below; half of the score where None, or where it lies
             below already.
-        named_only: Try only what the reasons name, each piece alone.
+        named_only: Try only what the reasons name: at most seven scores and one for each reason.
 
     Returns:
         What carries the score.
@@ -228,59 +232,34 @@ def counterfactual_steps(
         What carries the score.
     """
     asked = _Asked(scorer, queries.take(np.array([row])), result.moment, float(result.score[row]))
-    alone: dict[tuple[Any, ...], float] = {}
-    pieces = [asked.named_by(reason) for reason in reasons]
-    named = {piece.key: piece for some in pieces for piece in some}
-    for piece in named.values():
-        alone[piece.key] = asked.score_without([piece])
-        yield
-    together: dict[frozenset[Any], float] = {}
-    for some in pieces:
-        keys = frozenset(piece.key for piece in some)
-        if len(keys) > 1 and keys not in together:
-            together[keys] = asked.score_without(some)
-            yield
-    said = [asked.said(some, alone, together) for some in pieces]
+    named = [piece for reason in reasons for piece in asked.named_by(reason)]
+    yield from asked.try_each(named)
     if named_only:
-        return Counterfactuals(asked.score, [], [], [], 0.0, 0.0, None, asked.n_scores, said)
-    nodes = list({piece.key: piece for piece in [*asked.nodes(), *named.values()]}.values())
-    nodes = [piece for piece in nodes if piece.key[0] == "node"]
-    of_nodes, carried_nodes = yield from asked.divide(nodes, alone)
-    of_accounts, carried_accounts = yield from asked.divide(asked.accounts(), alone)
+        order = [piece for piece in named if piece.key[0] == "node"]
+        order = list({piece.key: piece for piece in order}.values())
+        told = yield from asked.tell(reasons, sorted(order, key=lambda piece: asked.alone[piece.key]))
+        return Counterfactuals(asked.score, [], [], [], 0.0, 0.0, None, asked.n_scores, told)
+    tried = {piece.key: piece for piece in [*asked.nodes(), *named] if piece.key[0] == "node"}
+    yield from asked.try_each(tried.values())
+    nodes = sorted(tried.values(), key=lambda piece: asked.alone[piece.key])[:_NODES]
+    of_nodes, carried_nodes = yield from asked.divide(nodes)
+    of_accounts, carried_accounts = yield from asked.divide(asked.accounts())
     relations = asked.relations()
-    for piece in relations:
-        if piece.key not in alone:
-            alone[piece.key] = asked.score_without([piece])
-            yield
-    weights = {piece.key: carrier.log_odds or 0.0 for piece, carrier in carried_nodes}
-    order = sorted((piece for piece, _ in carried_nodes), key=lambda piece: -weights[piece.key])
-    least = yield from asked.least_set(order, alone, below)
+    yield from asked.try_each(relations)
+    order = [piece for piece, _ in carried_nodes]
+    least = yield from asked.least_set(order, below)
+    told = yield from asked.tell(reasons, order)
     return Counterfactuals(
         score=asked.score,
         nodes=[carrier for _, carrier in carried_nodes],
         accounts=[carrier for _, carrier in carried_accounts],
-        relations=sorted((asked.carrier(p, alone[p.key]) for p in relations), key=lambda one: one.score),
+        relations=sorted((asked.carrier(piece) for piece in relations), key=lambda one: one.score),
         of_nodes=of_nodes,
         of_accounts=of_accounts,
         least=least,
         n_scores=asked.n_scores,
-        named=said,
+        reasons=told,
     )
-
-
-def with_counterfactuals(reasons: Iterable[Reason], found: Counterfactuals) -> list[Reason]:
-    """Say of each reason what the score would be without the weightiest piece of its evidence.
-
-    Args:
-        reasons: Those that `counterfactuals` was given.
-        found: What it found.
-
-    Returns:
-        The same reasons; those whose evidence holds nothing that could be taken away stay as they are.
-    """
-    return [
-        replace(reason, without=without_it) for reason, without_it in zip(reasons, found.named, strict=True)
-    ]
 
 
 class _Asked:
@@ -289,6 +268,7 @@ class _Asked:
     def __init__(self, scorer: Scorer, query: Queries, moment: str, score: float) -> None:
         source = scorer.source
         self.score = score
+        self.alone: dict[tuple[Any, ...], float] = {}
         self.n_scores = 0
         self._live = source if isinstance(source, LiveGraph) else LiveGraph(source)
         self._scorer = scorer
@@ -350,22 +330,57 @@ class _Asked:
             "words": words,
         }
 
-    def carrier(self, piece: _Piece, score: float, log_odds: float | None = None) -> Carrier:
+    def try_each(self, pieces: Iterable[_Piece]) -> Generator[None, None, None]:
+        """Score without each piece alone, where that is not known."""
+        for piece in pieces:
+            if piece.key not in self.alone:
+                self.alone[piece.key] = self.score_without([piece])
+                yield
+
+    def tell(self, reasons: Sequence[Reason], order: Sequence[_Piece]) -> Generator[None, None, list[Reason]]:
+        """Order the nodes that reasons name by what they carry, and say what the score would be without."""
+        together: dict[frozenset[Any], float] = {}
+        told: list[Reason] = []
+        for reason in reasons:
+            evidence = _reordered(reason, order)
+            pieces = self.named_by(replace(reason, evidence=evidence))
+            yield from self.try_each(pieces)
+            keys = frozenset(piece.key for piece in pieces)
+            if len(keys) > 1 and keys not in together:
+                together[keys] = self.score_without(pieces)
+                yield
+            without_it = self._said(pieces, together.get(keys)) if pieces else None
+            told.append(replace(reason, evidence=evidence, without=without_it))
+        return told
+
+    def _said(self, pieces: Sequence[_Piece], whole: float | None) -> dict[str, Any]:
+        """What is said of a reason whose evidence names these pieces."""
+        best = min(pieces, key=lambda piece: self.alone[piece.key])
+        alone = self.alone[best.key]
+        words = f"without {best.phrase}: {_change(self.score, alone)}"
+        if whole is not None:
+            words += f"; without {'both' if len(pieces) == 2 else f'all {len(pieces)}'}: {whole:.2f}"
+        return {
+            "score": round(alone, 4),
+            "what": best.what,
+            "score_without_all": round(alone if whole is None else whole, 4),
+            "words": words,
+        }
+
+    def carrier(self, piece: _Piece, log_odds: float | None = None) -> Carrier:
         """A piece with the score without it."""
+        score = self.alone[piece.key]
         words = f"without {piece.phrase}: {_change(self.score, score)}"
         return Carrier(piece.what, words, score, log_odds, piece.evidence)
 
     def divide(
-        self, pieces: Sequence[_Piece], alone: dict[tuple[Any, ...], float]
+        self, pieces: Sequence[_Piece]
     ) -> Generator[None, None, tuple[float, list[tuple[_Piece, Carrier]]]]:
         """What all pieces carry together, and what each of them does, the weightiest first."""
         if not pieces:
             return 0.0, []
-        for piece in pieces:
-            if piece.key not in alone:
-                alone[piece.key] = self.score_without([piece])
-                yield
-        nothing_left = alone[pieces[0].key]
+        yield from self.try_each(pieces)
+        nothing_left = self.alone[pieces[0].key]
         back: list[float] = []
         if len(pieces) > 1:
             nothing_left = self.score_without(pieces)
@@ -374,7 +389,7 @@ class _Asked:
                 back.append(self.score_without([other for other in pieces if other is not piece]))
                 yield
         whole = _log_odds(self.score) - _log_odds(nothing_left)
-        parts = np.array([_log_odds(self.score) - _log_odds(alone[piece.key]) for piece in pieces])
+        parts = np.array([_log_odds(self.score) - _log_odds(self.alone[piece.key]) for piece in pieces])
         if back:
             last = np.array([_log_odds(score) for score in back]) - _log_odds(nothing_left)
             parts = (parts + last) / 2.0
@@ -382,12 +397,10 @@ class _Asked:
             if 1.0 / _STRETCH <= stretch <= _STRETCH:
                 parts *= stretch
         order = np.argsort(-parts, kind="stable")
-        return whole, [
-            (pieces[at], self.carrier(pieces[at], alone[pieces[at].key], float(parts[at]))) for at in order
-        ]
+        return whole, [(pieces[at], self.carrier(pieces[at], float(parts[at]))) for at in order]
 
     def least_set(
-        self, order: Sequence[_Piece], alone: dict[tuple[Any, ...], float], below: float | None
+        self, order: Sequence[_Piece], below: float | None
     ) -> Generator[None, None, LeastSet | None]:
         """Take the weightiest pieces away until the score is low, then give back what was not needed."""
         goal = below if below is not None and self.score >= below else self.score / 2.0
@@ -395,24 +408,31 @@ class _Asked:
         score = self.score
         for piece in order:
             gone.append(piece)
-            score = alone[piece.key] if len(gone) == 1 else self.score_without(gone)
-            yield
+            score = yield from self._without_some(gone)
             if score < goal:
                 break
         if not gone or score >= goal:
             return None
         for piece in gone[:-1]:
             rest = [other for other in gone if other is not piece]
-            less = alone[rest[0].key] if len(rest) == 1 else self.score_without(rest)
-            yield
+            less = yield from self._without_some(rest)
             if less < goal:
                 gone, score = rest, less
-        words = f"without {_listed([piece.phrase for piece in gone])}: {_change(self.score, score)}"
+        words = f"without {_all_of(gone)}: {_change(self.score, score)}"
         return LeastSet([piece.what for piece in gone], words, score, goal)
 
+    def _without_some(self, pieces: Sequence[_Piece]) -> Generator[None, None, float]:
+        if len(pieces) == 1:
+            return self.alone[pieces[0].key]
+        score = self.score_without(pieces)
+        yield
+        return score
+
     def nodes(self) -> list[_Piece]:
-        """The rarest nodes that it shares."""
-        found = shared_nodes(self._live, self._query, 0, _NODES)
+        """Nodes that it shares: those that tie it most to others, and those with the most users."""
+        found = shared_nodes(self._live, self._query, 0, _TOUCHED_READ)
+        popular = sorted(found[_TRIED:], key=lambda shared: -shared.users)
+        found = [*found[:_TRIED], *popular[:_TRIED_POPULAR]]
         return [self._node(shared.node, shared.as_evidence()) for shared in found]
 
     def _node(self, node: int, item: dict[str, Any] | None = None) -> _Piece:
@@ -422,7 +442,7 @@ class _Asked:
         what = f"{spoken(kind)} {key}"
         phrase = f"the {spoken(kind)} that {how_many(users, 'account')} touch"
         if account_at(graph_of(self._live), node) >= 0:
-            phrase = f"its dealings with {what}"
+            phrase = _dealings_with(what)
         edges, own = self._between(node)
         return _Piece(("node", kind, key), what, phrase, evidence, edges, own)
 
@@ -487,7 +507,7 @@ class _Asked:
         touched = self._touched()
         ties: dict[int, float] = defaultdict(float)
         shared_with: dict[int, list[int]] = defaultdict(list)
-        for shared in shared_nodes(self._live, self._query, 0, _NODES):
+        for shared in shared_nodes(self._live, self._query, 0, _TRIED):
             for other in latest_accounts(graph, self._row, shared.node, self._horizon, _USERS_READ).tolist():
                 ties[other] += 1.0 / np.log2(shared.users)
         for node in touched:
@@ -530,6 +550,17 @@ class _Asked:
         return dict.fromkeys([*met, *(node for _, node, _ in self._brought if node >= 0)])
 
 
+def _reordered(reason: Reason, order: Sequence[_Piece]) -> list[dict[str, Any]]:
+    """The evidence of a reason that names nodes alone, by what they carry: five of those weighed."""
+    if not reason.evidence or any(item["type"] != "shared_node" for item in reason.evidence):
+        return reason.evidence
+    found = [piece.evidence for piece in order]
+    if reason.code == "IDENTIFIER_BURST":
+        kinds = {item["kind"] for item in reason.evidence}
+        found = [item for item in found if item["kind"] in kinds]
+    return found[:_NODES_NAMED] or reason.evidence
+
+
 def _log_odds(score: float) -> float:
     return float(logit(np.clip(score, _EDGE_OF_SCORES, 1.0 - _EDGE_OF_SCORES)))
 
@@ -542,8 +573,17 @@ def _change(before: float, after: float) -> str:
     return f"{before:.{digits}f} → {after:.{digits}f}"
 
 
+def _all_of(pieces: Sequence[_Piece]) -> str:
+    """Nodes in words, the accounts dealt with in one breath."""
+    dealt = [piece.what for piece in pieces if piece.phrase == _dealings_with(piece.what)]
+    phrases = [piece.phrase for piece in pieces if piece.phrase != _dealings_with(piece.what)]
+    return _listed([*phrases, *([_dealings_with(_listed(dealt))] if dealt else [])])
+
+
+def _dealings_with(what: str) -> str:
+    return f"its dealings with {what}"
+
+
 def _listed(phrases: Sequence[str]) -> str:
     """Phrases as a list in words."""
-    if len(phrases) < 2:
-        return phrases[0]
-    return f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+    return " and ".join([*([", ".join(phrases[:-1])] if phrases[:-1] else []), phrases[-1]])

@@ -304,12 +304,12 @@ def _tell(
         message = f"Rarity, closeness in time and behaviour together link it to {linked}"
         return f"{message}; {strong} of these links are strong.", nodes
     if code == "SHARED_IDENTIFIERS" and shared:
-        rarest = shared[0]
+        first = shared[0]
         accounts = counted("shared.accounts")
         within = counted("shared.within_1d")
         message = (
-            f"What it touches links it to {how_many(accounts, 'account')}; the rarest is "
-            f"{with_article(rarest.kind)} that {how_many(rarest.users, 'account')} touch"
+            f"What it touches links it to {how_many(accounts, 'account')}, most of all "
+            f"{with_article(first.kind)} that {how_many(first.users, 'account')} touch"
         )
         return message + (f"; {within} of them appeared within a day of it." if within else "."), nodes
     if code == "COMMUNITY":

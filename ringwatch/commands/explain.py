@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gnn import Bundle, Reason
+    from gnn.counterfactual import Carrier, Counterfactuals
     from graph_etl import Snapshot, Workspace
     from rings import RingsRun
 
 MOST_MEMBERS = 20
 MOST_EVIDENCE = 10
+MOST_CARRIERS = 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -160,7 +162,7 @@ def describe_account(
     *,
     top: int = 5,
 ) -> dict[str, Any]:
-    """Score one account as it looks at the snapshot's end and show its reasons.
+    """Score one account as it looks at the snapshot's end and show its reasons, and what carries the score.
 
     Args:
         screen: Where to.
@@ -179,11 +181,16 @@ def describe_account(
 
     import gnn
     from features import Queries
+    from gnn.counterfactual import counterfactuals
+    from scoring_service import load_policy
 
     scorer = gnn.Scorer(snapshot, bundle)
     queries = Queries.for_accounts(snapshot, np.array([account]), "retrospective")
     result = scorer.score(queries, "retrospective")
-    reasons = gnn.reasons(scorer, queries, result, top=top)
+    below = load_policy().review_score("retrospective") if bundle.calibrated else None
+    told = gnn.reasons(scorer, queries, result, top=top)
+    found = counterfactuals(scorer, queries, result, reasons=told, below=below)
+    reasons = found.reasons
     account_id = snapshot.account_ids[account]
     score, percentile = float(result.score[0]), float(result.percentile[0])
     member = None if run is None else run.ring_of(account)
@@ -195,6 +202,7 @@ def describe_account(
     if member is not None:
         screen.say(f"  {member[1]} of ring {member[0]}")
     show_reasons(screen, reasons)
+    show_carriers(screen, found)
     return {
         "account": account_id,
         "score": score,
@@ -203,6 +211,7 @@ def describe_account(
         "bundle": bundle.version,
         "ring": None if member is None else {"ring": member[0], "role": member[1]},
         "reasons": [asdict(reason) for reason in reasons],
+        "carriers": found.as_dict(),
     }
 
 
@@ -236,6 +245,30 @@ def show_reasons(screen: Screen, reasons: "Sequence[Reason]") -> None:
         screen.say("  nothing raises its score")
     for reason in reasons:
         screen.say(f"  {reason.impact:+.3f}  {reason.code}  {reason.message}")
+        if reason.without is not None:
+            screen.say(f"          {reason.without['words']}", style="dim")
+
+
+def show_carriers(screen: Screen, found: "Counterfactuals") -> None:
+    """Show which shared nodes and linked accounts carry a score, in log odds, the weightiest first."""
+    for title, carriers, whole in (
+        ("Shared nodes that carry the score", found.nodes, found.of_nodes),
+        ("Linked accounts that carry it", found.accounts, found.of_accounts),
+    ):
+        if carriers:
+            screen.heading(f"{title}: {whole:+.2f} in log odds together")
+            _show_carried(screen, carriers)
+    if found.least is not None and len(found.least.pieces) > 1:
+        screen.say(f"  {found.least.words}")
+
+
+def _show_carried(screen: Screen, carriers: "Sequence[Carrier]") -> None:
+    for carrier in carriers[:MOST_CARRIERS]:
+        carried = "" if carrier.log_odds is None else f"{carrier.log_odds:+.2f}"
+        change = carrier.words.rpartition(": ")[2]
+        screen.say(f"  {carried:>7}  {carrier.what}: {change} without it")
+    if len(carriers) > MOST_CARRIERS:
+        screen.say(f"  and {len(carriers) - MOST_CARRIERS} more (`--json` lists all)")
 
 
 def _in_words(item: dict[str, Any]) -> str:

@@ -36,9 +36,19 @@ async def get_account_reasons(
     audience: Annotated[
         Literal["analyst", "user"], Query(description="`user`: only what its owner may be shown.")
     ] = "analyst",
+    counterfactuals: Annotated[
+        bool,
+        Query(description="Whether to compute the score without each piece of the evidence; not for `user`."),
+    ] = True,
 ) -> AccountReasons:
-    """Return the reasons for the score of the account's whole history, the weightiest first."""
-    return accounts.reasons(account_id, top=top, safe_only=audience == "user")
+    """Return the reasons for the score of the account's whole history, the weightiest first.
+
+    Beside them stands what carries the score: shared nodes and linked accounts with the score without each.
+    That takes a tenth of a second to some seconds; other requests are answered meanwhile.
+    """
+    return await accounts.reasons(
+        account_id, top=top, safe_only=audience == "user", with_counterfactuals=counterfactuals
+    )
 
 
 @router.get(

@@ -11,6 +11,59 @@ _REASON: Final[dict[str, Any]] = {
         {"type": "confirmed_bad_account", "account": "player-00410"},
     ],
     "safe_for_user": False,
+    "without": {
+        "score": 0.31,
+        "what": "device 6f0d…",
+        "score_without_all": 0.31,
+        "words": "without the device that 2 accounts touch: 0.97 → 0.31",
+    },
+}
+_DEVICE: Final[dict[str, Any]] = {
+    "what": "device 6f0d…",
+    "words": "without the device that 2 accounts touch: 0.97 → 0.31",
+    "score": 0.31,
+    "log_odds": 4.28,
+    "evidence": {
+        "type": "shared_node",
+        "kind": "device",
+        "key": "6f0d…",
+        "accounts": 2,
+        "other_accounts": ["player-00410"],
+    },
+}
+_CARRIERS: Final[dict[str, Any]] = {
+    "nodes": [_DEVICE],
+    "accounts": [
+        {
+            "what": "account player-00410",
+            "words": "without what links it to account player-00410: 0.97 → 0.36",
+            "score": 0.36,
+            "log_odds": 4.05,
+            "evidence": {
+                "type": "linked_account",
+                "account": "player-00410",
+                "shared": [{"kind": "device", "key": "6f0d…"}],
+                "dealt_with": False,
+            },
+        }
+    ],
+    "relations": [
+        {
+            "what": "device",
+            "words": "without any device: 0.97 → 0.31",
+            "score": 0.31,
+            "log_odds": None,
+            "evidence": {"type": "activity", "relation": "used:device", "counterparts": 1},
+        }
+    ],
+    "of_nodes": 4.28,
+    "of_accounts": 4.05,
+    "least": {
+        "pieces": ["device 6f0d…"],
+        "words": "without the device that 2 accounts touch: 0.97 → 0.31",
+        "score": 0.31,
+        "goal": 0.6,
+    },
 }
 _ABOUT: Final[dict[str, Any]] = {
     "model_version": "20260301-8c1f22",
@@ -58,5 +111,6 @@ REASONS: Final[dict[str, Any]] = {
     "score": 0.97,
     "percentile": 99.7,
     "reasons": [_REASON],
+    "carriers": _CARRIERS,
     **_ABOUT,
 }

@@ -73,6 +73,40 @@ class AccountAnswer(BaseModel):
     simulated: bool
 
 
+class Carrier(BaseModel):
+    """A piece of evidence and what it carries of the score."""
+
+    what: str = Field(description="Kind and key, an account, or a way of acting.")
+    words: str
+    score: float = Field(description="The score without it.")
+    log_odds: float | None = Field(
+        description="Its share of the log odds that all of its list carry; null where they overlap."
+    )
+    evidence: dict[str, Any]
+
+
+class LeastSet(BaseModel):
+    """Nodes without which the score is low, none of which can be left out."""
+
+    pieces: list[str]
+    words: str
+    score: float
+    goal: float = Field(
+        description="What was to be reached: the policy's review threshold, or half the score."
+    )
+
+
+class Carriers(BaseModel):
+    """What carries the score, the weightiest first; docs/reasons.md says how it is found."""
+
+    nodes: list[Carrier] = Field(description="What the account shares; log odds add up to `of_nodes`.")
+    accounts: list[Carrier] = Field(description="Accounts linked to it; log odds add up to `of_accounts`.")
+    relations: list[Carrier] = Field(description="Its ways of acting, which overlap.")
+    of_nodes: float = Field(description="Log odds of the score less those without all of `nodes`.")
+    of_accounts: float = Field(description="Log odds of the score less those without all of `accounts`.")
+    least: LeastSet | None = Field(description="Null where even all of `nodes` do not bring the score down.")
+
+
 class AccountReasons(BaseModel):
     """Why an account scores as it does."""
 
@@ -80,6 +114,9 @@ class AccountReasons(BaseModel):
     score: float | None
     percentile: float | None
     reasons: list[RiskReason]
+    carriers: Carriers | None = Field(
+        default=None, description="Null with `counterfactuals=false` and for the account's owner."
+    )
     model_version: str | None
     graph_as_of: str | None
     simulated: bool

@@ -1,25 +1,28 @@
 """Describes accounts as the graph holds them at this moment, and says why they score as they do."""
 
+import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gnn
+from gnn.counterfactual import Counterfactuals, counterfactual_steps
 from graph_etl import NO_TIME
 from scoring_service.accounts.repository import GivenVerdict, IdentifierUse
 from scoring_service.accounts.schemas import (
     AccountAnswer,
     AccountReasons,
     AccountRing,
+    Carriers,
     GivenLabel,
     SharedIdentifier,
     Verdict,
 )
 from scoring_service.errors import AccountNotFound
-from scoring_service.loading import Loaded
+from scoring_service.loading import Loaded, plain
 from scoring_service.policy import Decided, Evidence, RingTie, SharedUse, decide
 from scoring_service.risk.moments import RETROSPECTIVE
 from scoring_service.risk.reading import iso
@@ -92,16 +95,19 @@ class AccountService:
             simulated=loaded.simulated,
         )
 
-    def reasons(self, account_id: str, *, top: int, safe_only: bool) -> AccountReasons:
+    async def reasons(
+        self, account_id: str, *, top: int, safe_only: bool, with_counterfactuals: bool = True
+    ) -> AccountReasons:
         """Return why an account scores as it does, from its whole history.
 
         Args:
             account_id: Its id as the platform knows it.
             top: At most so many reasons, the weightiest first.
             safe_only: Leave out what must not be shown to the account's owner.
+            with_counterfactuals: Compute the score without each piece of the evidence.
 
         Returns:
-            The reasons.
+            The reasons, with what carries the score.
 
         Raises:
             AccountNotFound: If the graph does not hold it.
@@ -112,12 +118,19 @@ class AccountService:
         scorer = loaded.require_scorer()
         question = loaded.accounts.about(account, loaded.end_ms)
         result = scorer.score(question, loaded.moments.last)
-        found = [reason_of(reason) for reason in gnn.reasons(scorer, question, result, row=0, top=top)]
+        told = gnn.reasons(scorer, question, result, row=0, top=top)
+        carriers = None
+        if with_counterfactuals and not safe_only:
+            below = loaded.policy.review_score(RETROSPECTIVE) if loaded.calibrated else None
+            steps = counterfactual_steps(scorer, question, result, reasons=told, below=below)
+            found = await _without_waiting(steps)
+            told, carriers = found.reasons, Carriers(**plain(found.as_dict()))
         return AccountReasons(
             id=account_id,
             score=float(result.score[0]),
             percentile=float(result.percentile[0]),
-            reasons=[reason for reason in found if reason.safe_for_user or not safe_only],
+            reasons=[reason_of(reason) for reason in told if reason.safe_for_user or not safe_only],
+            carriers=carriers,
             model_version=loaded.bundle_version,
             graph_as_of=loaded.graph_as_of,
             simulated=loaded.simulated,
@@ -187,6 +200,17 @@ class AccountService:
             else:
                 shown[attribute.name] = float(value)
         return shown
+
+
+async def _without_waiting(steps: Generator[None, None, Counterfactuals]) -> Counterfactuals:
+    """Take steps, and let other requests be answered after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: Counterfactuals = done.value
+            return found
+        await asyncio.sleep(0)
 
 
 def _verdict(standing: Sequence[GivenVerdict]) -> Verdict | None:

@@ -190,6 +190,11 @@ class Policy(_Strict):
             (rule.max_accounts for rule in self.evidence if isinstance(rule, SharedIdentifier)), default=0
         )
 
+    def review_score(self, moment: str) -> float | None:
+        """Return the lowest calibrated score that is reviewed at a moment, None if no score is."""
+        reviewed = [one.score for one in self.thresholds(moment) if one.decision == "review"]
+        return min(reviewed, default=None)
+
     def thresholds(self, moment: str) -> tuple[Threshold, ...]:
         """Return the thresholds of a moment, the default ones where it has none of its own."""
         return self.moments.get(moment, self.moments[DEFAULT_MOMENT])

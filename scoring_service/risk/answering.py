@@ -29,7 +29,12 @@ def with_position(answer: bytes, seq: int) -> bytes:
 
 
 async def answer_risk(
-    state: LiveState, request: RiskRequest, *, with_reasons: bool, use: IdempotencyUse | None
+    state: LiveState,
+    request: RiskRequest,
+    *,
+    with_reasons: bool,
+    use: IdempotencyUse | None,
+    with_counterfactuals: bool = False,
 ) -> tuple[bytes, Assessed]:
     """Score an event, keep it, and answer.
 
@@ -38,6 +43,7 @@ async def answer_risk(
         request: The event.
         with_reasons: Give reasons also where the decision is to allow.
         use: The use of an `Idempotency-Key` to keep with it.
+        with_counterfactuals: Say of each reason what the score would be without its evidence.
 
     Returns:
         The answer as JSON, and what it was made from.
@@ -45,7 +51,9 @@ async def answer_risk(
     Raises:
         TimestampInvalid: If the event's time cannot be, or one of its subclasses.
     """
-    assessed = state.risk.assess(state.loaded, request, with_reasons=with_reasons)
+    assessed = state.risk.assess(
+        state.loaded, request, with_reasons=with_reasons, with_counterfactuals=with_counterfactuals
+    )
     try:
         kept = await state.keep(Entry(assessed.event, assessed.answered, use))
         if kept.duplicate_of is None:

@@ -50,8 +50,9 @@ _BODY: Final[dict[str, Any]] = {
             "name": "expand",
             "in": "query",
             "required": False,
-            "schema": {"type": "string", "enum": ["reasons"]},
-            "description": "`reasons`: also where the decision is to allow.",
+            "schema": {"type": "string", "enum": ["reasons", "counterfactuals"]},
+            "description": "`reasons`: also where the decision is to allow. `counterfactuals`: these, each "
+            "with the score without its evidence; takes some ten times as long.",
         },
         IDEMPOTENCY_HEADER,
     ],
@@ -85,11 +86,17 @@ async def post_risk(request: Request) -> Response:
     # Everything that FastAPI would do before this costs as much as the score: it is done here, in few steps.
     authorize(request, "score")
     state = state_of(request)
-    with_reasons = _expands_reasons(request)
+    expand = _expands(request)
     body = await json_body(request)
 
     async def answer(use: IdempotencyUse | None) -> bytes:
-        content, assessed = await answer_risk(state, _parse(body), with_reasons=with_reasons, use=use)
+        content, assessed = await answer_risk(
+            state,
+            _parse(body),
+            with_reasons=expand is not None,
+            with_counterfactuals=expand == "counterfactuals",
+            use=use,
+        )
         told = assessed.answer
         degraded = told["degraded"]
         (_log.debug if told["decision"] == "allow" else _log.info)(
@@ -106,13 +113,14 @@ async def post_risk(request: Request) -> Response:
     return await once(state, request, body, answer)
 
 
-def _expands_reasons(request: Request) -> bool:
+def _expands(request: Request) -> str | None:
     if not request.scope["query_string"]:
-        return False
+        return None
     expand = request.query_params.get("expand")
-    if expand not in {None, "reasons"}:
-        raise InvalidRequest([{"field": "expand", "problem": "Input should be 'reasons'"}])
-    return expand is not None
+    if expand not in {None, "reasons", "counterfactuals"}:
+        problem = "Input should be 'reasons' or 'counterfactuals'"
+        raise InvalidRequest([{"field": "expand", "problem": problem}])
+    return expand
 
 
 def _parse(body: bytes) -> RiskRequest:

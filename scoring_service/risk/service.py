@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 import gnn
 from features import Queries
+from gnn.counterfactual import counterfactuals
 from graph_etl import NO_TIME, LiveEvent
 from scoring_service.journal import Answered
 from scoring_service.loading import Loaded, Problem, Shadow, plain
 from scoring_service.logs import places
 from scoring_service.policy import Decided, Evidence, RingTie, SharedUse, decide
 from scoring_service.risk.reading import Reading, read_time, span_warnings
-from scoring_service.risk.schemas import RiskReason, RiskRequest, RiskWarning
+from scoring_service.risk.schemas import RiskReason, RiskRequest, RiskWarning, WithoutIt
 
 MAX_REASONS = 5
 # Two accounts of prior weight at the graph's base rate: one confirmed bad user of one gives about a third.
@@ -130,13 +131,21 @@ class RiskService:
         # Where nothing is timed, training knew no time either.
         return reading.event(at.ms if loaded.is_timed else NO_TIME), at.ms, warnings
 
-    def assess(self, loaded: Loaded, request: RiskRequest, *, with_reasons: bool = False) -> Assessed:
+    def assess(
+        self,
+        loaded: Loaded,
+        request: RiskRequest,
+        *,
+        with_reasons: bool = False,
+        with_counterfactuals: bool = False,
+    ) -> Assessed:
         """Score and decide.
 
         Args:
             loaded: What to answer from.
             request: The event.
             with_reasons: Give reasons also where the decision is to allow.
+            with_counterfactuals: Say of each reason what the score would be without its evidence.
 
         Returns:
             The answer; degraded, never missing.
@@ -158,8 +167,8 @@ class RiskService:
         )
         decided = _decide(loaded, moment, scored, evidence)
         reasons: Sequence[RiskReason] = ()
-        if with_reasons or decided.decision != "allow":
-            reasons = _reasons(loaded, asked, scored)
+        if with_reasons or with_counterfactuals or decided.decision != "allow":
+            reasons = _reasons(loaded, asked, scored, with_counterfactuals)
         answer = {
             "id": f"ra_{secrets.token_hex(10)}",
             "event_id": request.event_id,
@@ -298,11 +307,17 @@ def _without_rings(loaded: Loaded) -> dict[str, Any] | None:
     return None if problem is None else degraded_by(problem)
 
 
-def _reasons(loaded: Loaded, asked: _Asked, scored: _Scored) -> Sequence[RiskReason]:
+def _reasons(
+    loaded: Loaded, asked: _Asked, scored: _Scored, with_counterfactuals: bool
+) -> Sequence[RiskReason]:
     if scored.result is None or loaded.scorer is None:
         return _contact(loaded, asked)
     try:
         found = gnn.reasons(loaded.scorer, asked.question, scored.result, row=0, top=MAX_REASONS)
+        if with_counterfactuals:
+            found = counterfactuals(
+                loaded.scorer, asked.question, scored.result, reasons=found, named_only=True
+            ).reasons
     except Exception as error:
         _log.error("risk.reasons_failed", error=type(error).__name__, where=places(error))
         return _contact(loaded, asked)
@@ -407,6 +422,7 @@ def reason_of(reason: gnn.Reason) -> RiskReason:
         impact=_finite(reason.impact),
         evidence=plain(reason.evidence),
         safe_for_user=reason.safe_for_user,
+        without=None if reason.without is None else WithoutIt(**reason.without),
     )
 
 

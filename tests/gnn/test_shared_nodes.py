@@ -24,6 +24,11 @@ def expected_of(snapshot: Snapshot, account: int, horizon: int) -> list[SharedNo
                     seen = met[int(start)]
                     seen[int(end)] = min(int(place), seen.get(int(end), int(place)))
     own = int(snapshot.account_node[account])
+    first_ms = np.asarray(snapshot.first_seen_ms)
+
+    def close(other: int) -> float:
+        return 0.2 + 0.8 * float(np.exp(-abs(int(first_ms[other]) - int(first_ms[account])) / 86_400_000))
+
     found = []
     for node, first in met[own].items():
         if first >= horizon or snapshot.hub_since[node] < horizon:
@@ -34,7 +39,10 @@ def expected_of(snapshot: Snapshot, account: int, horizon: int) -> list[SharedNo
             if user != own and touched.get(node, horizon) < horizon
         )
         if users:
-            found.append((len(users), node, [other for _, other in users]))
+            tie = sum(close(other) for _, other in users[-16:]) / max(1.0, np.log2(len(users) + 1))
+            if node_account[node] >= 0:
+                tie += close(int(node_account[node]))
+            found.append((-round(tie, 9), len(users), node, [other for _, other in users]))
     return [
         SharedNode(
             snapshot.kinds[int(snapshot.node_kind[node])].name,
@@ -42,12 +50,12 @@ def expected_of(snapshot: Snapshot, account: int, horizon: int) -> list[SharedNo
             count + 1,
             [snapshot.account_ids[other] for other in others[-5:]],
         )
-        for count, node, others in sorted(found)[:5]
+        for _, count, node, others in sorted(found)[:5]
     ]
 
 
 @pytest.mark.parametrize("moment", ["signup", "retrospective"])
-def test_the_rarest_shared_nodes_come_first(moment: str, timed_snapshot: Snapshot) -> None:
+def test_what_ties_the_account_most_comes_first(moment: str, timed_snapshot: Snapshot) -> None:
     asked = Queries.for_accounts(timed_snapshot, moment=moment)
     shared = 0
     for account in range(3, timed_snapshot.n_accounts, 31):
