@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from benchmarks.peers import graph
 from benchmarks.peers.aggregates import aggregates
+from benchmarks.peers.as_of import AsOfProblem
+from features import Queries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
     from benchmarks.peers.sage import Network
     from graph_etl import Snapshot
+
+# Beyond so many nodes a step over the whole graph takes seconds, and a fit hundreds of steps.
+_WHOLE: Final = 50_000
 
 
 class StaticProblem:
@@ -45,6 +50,8 @@ class StaticProblem:
     def _network(self) -> Network:
         from benchmarks.peers.sage import FullGraph  # here: only GraphSAGE needs PyTorch
 
+        if self._snapshot.n_nodes > _WHOLE:
+            return AsOfProblem(self._snapshot, Queries.for_accounts(self._snapshot)).network()
         return FullGraph.of(self._adjacency, self._inputs, self._node)
 
     def own(self) -> NDArray[np.float32]:
@@ -56,5 +63,5 @@ class StaticProblem:
         return self._aggregates
 
     def network(self) -> Network:
-        """The whole graph."""
+        """The whole graph; where it is large, samples of ten neighbours at each hop in mini-batches."""
         return self._network

@@ -118,7 +118,7 @@ def _judged(
     ]
     values = {name: [one[name] for one in each] for name in FIGURES}
     if len(each) == 1:  # nothing to spread over but the examples themselves
-        sd = bootstrap(judged, _joined(data, cells))
+        sd = bootstrap(_by_part(data, judged)[0], cells[0].scores)
         return values, {name: Spread(each[0][name], sd[name], 1) for name in FIGURES}
     whole = figures(judged, _joined(data, cells)) if data.pooled else None
     return values, _summed(values, whole)

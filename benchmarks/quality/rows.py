@@ -61,7 +61,7 @@ PUBLISHED_TITLES: Final[dict[str, str]] = {
 }
 
 _PEER_CODE: Final = tuple(
-    f"benchmarks/peers/{name}.py" for name in ("aggregates", "graph", "problem", "static", "trees")
+    f"benchmarks/peers/{name}.py" for name in ("aggregates", "as_of", "graph", "problem", "static", "trees")
 )
 _SAGE_CODE: Final = (*_PEER_CODE, "benchmarks/peers/sage.py")
 _RULE_CODE: Final = ("graph_etl", "features", "benchmarks/peers/rules.py")
@@ -202,7 +202,7 @@ def peer(data: DataSet, part: Part, row: str, *, seed: int, n_threads: int) -> S
             problem.aggregates(), part, settings=trees.FOREST_SETTINGS[:1], **options
         ),
         "graphsage_published": lambda: sage.plain_sage(
-            problem.network(), part, settings=sage.SETTINGS[:1], **options
+            problem.network(), part, settings=(sage.PUBLISHED_SETTINGS,), **options
         ),
     }
     return methods[row]()
