@@ -50,7 +50,7 @@ def fit_trees(
         label: ``[n]`` of 0 and 1.
         weight: ``float64[n]``.
         rounds: Number of trees.
-        shape: ``wide`` trees of 31 leaves, or ``narrow`` ones of 6; forests end at 3 rows, or at 10.
+        shape: ``wide`` trees of 6 levels, or ``narrow`` ones of 6 leaves; forests end at 3 rows, or at 10.
         seed: Of the sampling of rows and columns.
         n_threads: The same number gives the same trees, bit by bit.
         model: ``lightgbm``, ``xgboost``, ``extra_trees`` or ``random_forest``.
