@@ -9,6 +9,7 @@ import numpy as np
 
 from features import LiveGraph, profiles
 from features.opened import open_graph
+from gnn.inputs import inputs as rows_of
 from gnn.sage_kernel import FANOUTS, Sage
 from gnn.sampler import Sample, sample
 
@@ -72,7 +73,7 @@ class SageInputs:
 
 
 def run_sage(
-    model: Sage, inputs: SageInputs, queries: Queries
+    model: Sage, inputs: SageInputs, queries: Queries, *, rows: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Apply a model, on the most recent visible neighbours.
 
@@ -83,17 +84,24 @@ def run_sage(
         model: The model.
         inputs: Where samples come from.
         queries: ``Q`` questions.
+        rows: ``float32[Q, F]`` of `gnn.inputs.inputs` for them, where they are known already.
 
     Returns:
         Log odds ``float64[Q]`` and embeddings ``float32[Q, H]``.
     """
+    if not model.row_width:
+        rows = None
+    elif rows is None:
+        rows = rows_of(inputs.source, queries)
     if len(queries) <= _SCORE_BATCH:
-        return model.forward(inputs.draw(queries, model.fanouts, latest=True))
+        return model.forward(inputs.draw(queries, model.fanouts, latest=True), rows)
     odds: list[NDArray[np.float64]] = []
     embeddings: list[NDArray[np.float32]] = []
     for start in range(0, len(queries), _SCORE_BATCH):
-        rows = np.arange(start, min(start + _SCORE_BATCH, len(queries)))
-        some, embedding = model.forward(inputs.draw(queries.take(rows), model.fanouts, latest=True))
+        part = np.arange(start, min(start + _SCORE_BATCH, len(queries)))
+        some, embedding = model.forward(
+            inputs.draw(queries.take(part), model.fanouts, latest=True), None if rows is None else rows[part]
+        )
         odds.append(some)
         embeddings.append(embedding)
     return np.concatenate(odds), np.concatenate(embeddings)

@@ -1,10 +1,14 @@
 r"""GraphSAGE as it scores: the compiled forward pass through weights that PyTorch fitted.
 
-.. math:: h_v = \mathrm{ReLU}\Bigl(W x_v + \sum_r W_r \cdot \mathrm{mean}_{u \in N_r(v)} x_u\Bigr)
+.. math:: h_u = \mathrm{ReLU}\Bigl(W_1 p_u + W_2 \mathrm{mean}_{w \in N(u)} p_w + e_{r(u)}\Bigr), \qquad
+    z_v = W_x g(x_v) + W_a \mathrm{LN}\bigl(\mathrm{mean}_{u \in N(v)} h_u, \log(1 + |N(v)|)\bigr)
 
-Hamilton et al. (2017), with one aggregation for each type ``r`` of message. Standardisation is folded into
-the first layer's weights, so that the many zeros among a node's inputs cost nothing. Each account is computed
-by itself, its sums in one order in double precision: a score never depends on what else is asked with it.
+Hamilton et al. (2017) with one vector ``e`` for each type ``r`` of message and, for the account itself, the
+row ``x`` that the trees see, its columns brought to a normal distribution by rank (``g``). A residual block
+and a head follow: :math:`a = \mathrm{ReLU}(\mathrm{LN}(z))`, embedding
+:math:`\mathrm{LN}(a + \mathrm{ReLU}(W_b a + b))`. A model has several members, fitted from different seeds;
+their log odds are averaged, their embeddings stand side by side. Each account is computed by itself, its sums
+in one order in double precision: a score never depends on what else is asked with it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 from numba import njit, prange
 
 from features.visibility import compiled
+from gnn.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,24 +29,67 @@ if TYPE_CHECKING:
 
     from gnn.sampler import Sample
 
-# Neighbours at the first and at the second hop of every model so far.
+# Neighbours at the first and at the second hop: 16 and 8 were no better (benchmarks/graph_sage.py).
 FANOUTS: Final = (10, 4)
+# Standardised values beyond this say no more than "far out".
+_CLIP: Final = 4.0
+# As PyTorch's LayerNorm.
+_EPSILON: Final = 1e-5
 # Below this many accounts the threads cost more than they bring.
 _FEW: Final = 16
 
 
 class _Weights(NamedTuple):
-    """Weights as the kernel reads them, outputs last: ``D`` inputs, ``H`` hidden, ``R`` types of message."""
+    """Weights of ``M`` members, outputs last."""
 
-    root1: Any
-    constant1: Any
-    messages1: Any
-    shift1: Any
-    root2: Any
-    constant2: Any
-    messages2: Any
+    row: Any
+    row_bias: Any
+    message: Any
+    typed: Any
+    gathered_gain: Any
+    gathered_shift: Any
+    gathered: Any
+    first_gain: Any
+    first_shift: Any
+    block: Any
+    block_bias: Any
+    last_gain: Any
+    last_shift: Any
     head: Any
-    head_constant: float
+    head_bias: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How raw inputs become those of the network; the same code before training and at scoring.
+
+    Attributes:
+        columns: ``int32[C]`` columns of the row that carry anything.
+        knots: ``float32[C, K]`` values in rising order, the last one repeated.
+        levels: ``float32[C, K]`` what each becomes; straight lines between, flat beyond.
+        mean: ``float32[D]`` of a neighbour's inputs.
+        scale: ``float32[D]``, their spread.
+    """
+
+    columns: NDArray[np.int32]
+    knots: NDArray[np.float32]
+    levels: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    def rows(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring rows ``float32[n, F]`` to ``float32[n, C]``; a value that is not there becomes 0."""
+        out = np.empty((len(rows), len(self.columns)), np.float32)
+        encode = _rows_few if len(rows) < _FEW else _rows_many
+        encode(self.columns, self.knots, self.levels, rows, out)
+        return out
+
+    def messages(self, drawn: Sample) -> NDArray[np.float32]:
+        """What hop 1 sends, ``float32[B f1, 2 D]``: each node's inputs and the mean of its neighbours'."""
+        out = np.empty((len(drawn.hop1_x), 2 * len(self.mean)), np.float32)
+        encode = _messages_few if len(drawn.seed_x) < _FEW else _messages_many
+        encode(self.mean, self.scale, drawn.hop1_x, drawn.hop2_x, drawn.hop1_side, drawn.hop2_side, out)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,78 +97,119 @@ class Sage:
     """A fitted GraphSAGE.
 
     Attributes:
-        state: Its weights by name, ``float32`` as fitted: what a bundle keeps.
+        state: Its weights by name, as fitted: what a bundle keeps.
         width: Width ``D`` of a node's inputs.
-        hidden: Width ``H`` of the hidden layer and of the embedding.
+        row_width: Width ``F`` of the rows that it takes; 0: the account's own node inputs stand for its row.
+        hidden: Width of the embedding, all members together.
+        members: Number ``M`` of members.
         fanouts: Neighbours at the first and at the second hop.
+        encoding: How inputs are brought to the network.
     """
 
-    state: Mapping[str, NDArray[np.float32]]
+    state: Mapping[str, NDArray[Any]]
     width: int
+    row_width: int
     hidden: int
+    members: int
     fanouts: tuple[int, int]
+    encoding: Encoding
     _weights: _Weights
 
     @classmethod
-    def of(cls, state: Mapping[str, NDArray[np.float32]], fanouts: tuple[int, int] = FANOUTS) -> Sage:
+    def of(cls, state: Mapping[str, NDArray[Any]], fanouts: tuple[int, int] = FANOUTS) -> Sage:
         """Take weights over.
 
         Args:
-            state: Weights by name, as `gnn.sage_fit.GraphSage` names them.
+            state: Weights by name, as `gnn.sage_fit` stacks them.
             fanouts: Neighbours at the first and at the second hop.
 
         Returns:
             The model.
 
         Raises:
+            BundleError: If the weights are those of an older GraphSAGE.
             KeyError: If weights are missing.
         """
-        exact = {name: np.asarray(value, dtype=np.float64) for name, value in state.items()}
-        types = sum(name.startswith("messages1.") for name in exact)
-        mean, scale = exact["mean"], exact["scale"]
-        root1 = exact["root1.weight"] / scale
-        messages1 = np.stack([exact[f"messages1.{kind}.lin_l.weight"] for kind in range(types)]) / scale
-        messages2 = np.stack([exact[f"messages2.{kind}.lin_l.weight"] for kind in range(types)])
-        weights = _Weights(
-            root1=np.ascontiguousarray(root1.T),
-            constant1=exact["root1.bias"] - root1 @ mean,
-            messages1=np.ascontiguousarray(messages1.transpose(0, 2, 1)),
-            shift1=-(messages1 @ mean),
-            root2=np.ascontiguousarray(exact["root2.weight"].T),
-            constant2=exact["root2.bias"],
-            messages2=np.ascontiguousarray(messages2.transpose(0, 2, 1)),
-            head=exact["head.weight"][0],
-            head_constant=float(exact["head.bias"][0]),
-        )
-        return cls(dict(state), root1.shape[1], root1.shape[0], fanouts, weights)
+        if "root1.weight" in state:
+            message = "the bundle holds an older GraphSAGE; run `ringwatch train` again"
+            raise BundleError(message)
+        exact = {
+            name: np.ascontiguousarray(value, dtype=np.float64)
+            for name, value in state.items()
+            if name.split(".")[0] not in {"encoding", "row_width"}
+        }
 
-    def forward(self, drawn: Sample) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        def turned(name: str) -> NDArray[np.float64]:
+            return np.ascontiguousarray(exact[name].transpose(0, 2, 1))
+
+        weights = _Weights(
+            row=turned("row.weight"),
+            row_bias=exact["row.bias"],
+            message=turned("message.weight"),
+            typed=exact["typed.weight"] + exact["message.bias"][:, None, :],
+            gathered_gain=exact["gathered_norm.weight"],
+            gathered_shift=exact["gathered_norm.bias"],
+            gathered=turned("gathered.weight"),
+            first_gain=exact["first_norm.weight"],
+            first_shift=exact["first_norm.bias"],
+            block=turned("block.weight"),
+            block_bias=exact["block.bias"],
+            last_gain=exact["last_norm.weight"],
+            last_shift=exact["last_norm.bias"],
+            head=np.ascontiguousarray(exact["head.weight"][:, 0, :]),
+            head_bias=np.ascontiguousarray(exact["head.bias"][:, 0]),
+        )
+        encoding = Encoding(
+            columns=np.asarray(state["encoding.columns"], np.int32),
+            knots=np.asarray(state["encoding.knots"], np.float32),
+            levels=np.asarray(state["encoding.levels"], np.float32),
+            mean=np.asarray(state["encoding.mean"], np.float32),
+            scale=np.asarray(state["encoding.scale"], np.float32),
+        )
+        members, hidden = weights.row_bias.shape
+        return cls(
+            state=dict(state),
+            width=len(encoding.mean),
+            row_width=int(state["row_width"][0]),
+            hidden=members * hidden,
+            members=members,
+            fanouts=fanouts,
+            encoding=encoding,
+            _weights=weights,
+        )
+
+    def forward(
+        self, drawn: Sample, rows: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Apply the model to what was drawn around ``B`` accounts.
 
         Args:
             drawn: Two hops around each, with this model's fanouts.
+            rows: ``float32[B, F]``, the accounts' own rows; left out where the model takes none.
 
         Returns:
-            Log odds ``float64[B]`` and embeddings ``float32[B, H]``.
+            Log odds ``float64[B]`` and embeddings ``float32[B, M H]``.
 
         Raises:
-            ValueError: If the sample is not of the width that the model was fitted on.
+            ValueError: If sample or rows are not of the widths that the model was fitted on.
         """
         size, width = drawn.seed_x.shape
         if width != self.width:
             message = f"GraphSAGE was fitted on {self.width} inputs of a node, the sample has {width}"
+            raise ValueError(message)
+        given = 0 if rows is None else rows.shape[1]
+        if given != self.row_width:
+            message = f"GraphSAGE was fitted on rows of {self.row_width} columns, the rows have {given}"
             raise ValueError(message)
         odds = np.empty(size, dtype=np.float64)
         embedding = np.empty((size, self.hidden), dtype=np.float32)
         forward = _forward_few if size < _FEW else _forward_many
         forward(
             self._weights,
-            *self.fanouts,
-            drawn.seed_x,
-            drawn.hop1_x,
-            drawn.hop2_x,
+            self.encoding.rows(drawn.seed_x if rows is None else rows),
+            self.encoding.messages(drawn),
             drawn.hop1_side,
-            drawn.hop2_side,
+            self.fanouts[0],
             odds,
             embedding,
         )
@@ -128,24 +217,90 @@ class Sage:
 
 
 @compiled
-def _alike(sides: Any, first: int, place: int, fanout: int) -> Any:
-    """Number of neighbours of the same type, and whether this one is the first of them."""
-    count = 0
-    is_first = True
-    for other in range(fanout):
-        if sides[first + other] == sides[first + place]:
-            count += 1
-            if other < place:
-                is_first = False
-    return count, is_first
+def _row(columns: Any, knots: Any, levels: Any, row: Any, out: Any) -> None:
+    """Normal scores of one row's columns."""
+    n_knots = knots.shape[1]
+    for index in range(len(columns)):
+        value = row[columns[index]]
+        line = knots[index]
+        if np.isnan(value):
+            out[index] = 0.0
+        elif value <= line[0]:
+            out[index] = levels[index, 0]
+        elif value >= line[n_knots - 1]:
+            out[index] = levels[index, n_knots - 1]
+        else:
+            low = 0
+            high = n_knots - 1
+            while high - low > 1:
+                middle = (low + high) >> 1
+                if line[middle] <= value:
+                    low = middle
+                else:
+                    high = middle
+            share = (np.float64(value) - line[low]) / (np.float64(line[high]) - line[low])
+            out[index] = levels[index, low] + share * (levels[index, high] - levels[index, low])
 
 
 @compiled
-def _add(x: Any, factor: float, matrix: Any, out: Any) -> None:
-    """Add ``factor * x @ matrix`` to ``out``."""
+def _rows_few(columns: Any, knots: Any, levels: Any, rows: Any, out: Any) -> None:
+    for index in range(len(rows)):
+        _row(columns, knots, levels, rows[index], out[index])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def _rows_many(columns: Any, knots: Any, levels: Any, rows: Any, out: Any) -> None:
+    for index in prange(len(rows)):
+        _row(columns, knots, levels, rows[index], out[index])
+
+
+@compiled
+def _clipped(value: float) -> Any:
+    return min(max(value, -_CLIP), _CLIP)
+
+
+@compiled
+def _message(
+    mean: Any, scale: Any, node: Any, near: Any, side: int, sides: Any, first: int, fanout: int, out: Any
+) -> None:
+    """What one node of hop 1 sends; ``first`` is where its own neighbours stand."""
+    width = len(mean)
+    out[:] = 0.0
+    if side < 0:
+        return
+    count = 0
+    for place in range(fanout):
+        count += sides[first + place] >= 0
+    for index in range(width):
+        out[index] = _clipped((np.float64(node[index]) - mean[index]) / scale[index])
+        if count > 0:
+            total = 0.0
+            for place in range(fanout):
+                if sides[first + place] >= 0:
+                    total += near[first + place, index]
+            out[width + index] = _clipped((total / count - mean[index]) / scale[index])
+
+
+@compiled
+def _messages_few(mean: Any, scale: Any, hop1_x: Any, hop2_x: Any, side1: Any, side2: Any, out: Any) -> None:
+    fanout = len(side2) // max(1, len(side1))
+    for at in range(len(side1)):
+        _message(mean, scale, hop1_x[at], hop2_x, side1[at], side2, at * fanout, fanout, out[at])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+def _messages_many(mean: Any, scale: Any, hop1_x: Any, hop2_x: Any, side1: Any, side2: Any, out: Any) -> None:
+    fanout = len(side2) // max(1, len(side1))
+    for at in prange(len(side1)):
+        _message(mean, scale, hop1_x[at], hop2_x, side1[at], side2, at * fanout, fanout, out[at])
+
+
+@compiled
+def _add(x: Any, matrix: Any, out: Any) -> None:
+    """Add ``x @ matrix`` to ``out``."""
     for index in range(len(x)):
-        if x[index] != 0.0:
-            value = factor * x[index]
+        value = np.float64(x[index])
+        if value != 0.0:
             line = matrix[index]
             for unit in range(len(out)):
                 out[unit] += value * line[unit]
@@ -158,88 +313,76 @@ def _relu(out: Any) -> None:
 
 
 @compiled
-def _layer1(weights: _Weights, x: Any, near: Any, sides: Any, first: int, fanout: int, out: Any) -> None:
-    out[:] = weights.constant1
-    _add(x, 1.0, weights.root1, out)
-    for place in range(fanout):
-        side = sides[first + place]
-        if side >= 0:
-            count, is_first = _alike(sides, first, place, fanout)
-            if is_first:
-                for unit in range(len(out)):
-                    out[unit] += weights.shift1[side, unit]
-            _add(near[first + place], 1.0 / count, weights.messages1[side], out)
-    _relu(out)
+def _normalise(out: Any, gain: Any, shift: Any) -> None:
+    """Layer normalisation (Ba et al., 2016)."""
+    mean = 0.0
+    for unit in range(len(out)):
+        mean += out[unit]
+    mean /= len(out)
+    spread = 0.0
+    for unit in range(len(out)):
+        spread += (out[unit] - mean) ** 2
+    factor = 1.0 / np.sqrt(spread / len(out) + _EPSILON)
+    for unit in range(len(out)):
+        out[unit] = (out[unit] - mean) * factor * gain[unit] + shift[unit]
 
 
 @compiled
 def _forward(
-    weights: _Weights,
-    fanout1: int,
-    fanout2: int,
-    seed: int,
-    seed_x: Any,
-    hop1_x: Any,
-    hop2_x: Any,
-    side1: Any,
-    side2: Any,
-    embedding: Any,
+    weights: _Weights, x: Any, messages: Any, sides: Any, first: int, fanout: int, embedding: Any
 ) -> Any:
-    hidden = len(weights.head)
-    own = np.empty(hidden, dtype=np.float64)
-    other = np.empty(hidden, dtype=np.float64)
-    result = weights.constant2.copy()
-    first = seed * fanout1
-    _layer1(weights, seed_x[seed], hop1_x, side1, first, fanout1, own)
-    _add(own, 1.0, weights.root2, result)
-    for place in range(fanout1):
-        at = first + place
-        side = side1[at]
-        if side >= 0:
-            count, _ = _alike(side1, first, place, fanout1)
-            _layer1(weights, hop1_x[at], hop2_x, side2, at * fanout2, fanout2, other)
-            _add(other, 1.0 / count, weights.messages2[side], result)
-    _relu(result)
-    odds = weights.head_constant
-    for unit in range(hidden):
-        embedding[seed, unit] = result[unit]
-        odds += result[unit] * weights.head[unit]
-    return odds
+    """Log odds of one account; ``first`` is where its neighbours stand."""
+    members, hidden = weights.row_bias.shape
+    sent = weights.typed.shape[2]
+    message = np.empty(sent, dtype=np.float64)
+    gathered = np.empty(sent + 1, dtype=np.float64)
+    odds = 0.0
+    for member in range(members):
+        state = weights.row_bias[member].copy()
+        _add(x, weights.row[member], state)
+        gathered[:] = 0.0
+        count = 0
+        for place in range(fanout):
+            side = sides[first + place]
+            if side >= 0:
+                count += 1
+                message[:] = weights.typed[member, side]
+                _add(messages[first + place], weights.message[member], message)
+                _relu(message)
+                for unit in range(sent):
+                    gathered[unit] += message[unit]
+        if count > 0:
+            for unit in range(sent):
+                gathered[unit] /= count
+        gathered[sent] = np.log1p(count + 0.0)
+        _normalise(gathered, weights.gathered_gain[member], weights.gathered_shift[member])
+        _add(gathered, weights.gathered[member], state)
+        _normalise(state, weights.first_gain[member], weights.first_shift[member])
+        _relu(state)
+        more = weights.block_bias[member].copy()
+        _add(state, weights.block[member], more)
+        _relu(more)
+        for unit in range(hidden):
+            state[unit] += more[unit]
+        _normalise(state, weights.last_gain[member], weights.last_shift[member])
+        odds += weights.head_bias[member]
+        for unit in range(hidden):
+            embedding[member * hidden + unit] = state[unit]
+            odds += state[unit] * weights.head[member, unit]
+    return odds / members
 
 
 @compiled
 def _forward_few(
-    weights: _Weights,
-    fanout1: int,
-    fanout2: int,
-    seed_x: Any,
-    hop1_x: Any,
-    hop2_x: Any,
-    side1: Any,
-    side2: Any,
-    odds: Any,
-    embedding: Any,
+    weights: _Weights, x: Any, messages: Any, sides: Any, fanout: int, odds: Any, embedding: Any
 ) -> None:
     for seed in range(len(odds)):
-        odds[seed] = _forward(
-            weights, fanout1, fanout2, seed, seed_x, hop1_x, hop2_x, side1, side2, embedding
-        )
+        odds[seed] = _forward(weights, x[seed], messages, sides, seed * fanout, fanout, embedding[seed])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 def _forward_many(
-    weights: _Weights,
-    fanout1: int,
-    fanout2: int,
-    seed_x: Any,
-    hop1_x: Any,
-    hop2_x: Any,
-    side1: Any,
-    side2: Any,
-    odds: Any,
-    embedding: Any,
+    weights: _Weights, x: Any, messages: Any, sides: Any, fanout: int, odds: Any, embedding: Any
 ) -> None:
     for seed in prange(len(odds)):
-        odds[seed] = _forward(
-            weights, fanout1, fanout2, seed, seed_x, hop1_x, hop2_x, side1, side2, embedding
-        )
+        odds[seed] = _forward(weights, x[seed], messages, sides, seed * fanout, fanout, embedding[seed])

@@ -10,27 +10,41 @@ from numpy.typing import NDArray
 
 from features import Queries
 from gnn import Bundle, BundleError
+from gnn.inputs import inputs as rows_of
 from gnn.sage import SageInputs, run_sage
-from gnn.sage_fit import GraphSage
+from gnn.sage_fit import GraphSage, encoding_of, stack
 from gnn.sage_kernel import Sage
 from gnn.sampler import Sample
 from graph_etl import Snapshot
 
-WIDTH, TYPES, HIDDEN = 17, 6, 12
+COLUMNS, WIDTH, TYPES, HIDDEN, SENT = 9, 17, 6, 12, 8
 FANOUTS = (5, 3)
 
 
-def torch_forward(sage: Sage, drawn: Sample) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The module that training fits, with the same weights, on the same sample."""
-    types = sum(name.startswith("messages1.") for name in sage.state)
-    model = GraphSage(sage.width, types, sage.hidden, sage.fanouts)
-    model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in sage.state.items()})
-    parts = [
-        torch.from_numpy(part)
-        for part in (drawn.seed_x, drawn.hop1_x, drawn.hop2_x, drawn.hop1_side, drawn.hop2_side)
-    ]
-    with torch.no_grad():
-        return model.eval()(*parts).numpy(), model.embed(*parts).numpy()
+def torch_forward(
+    sage: Sage, drawn: Sample, rows: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The modules that training fits, with the same weights, on the same sample."""
+    encoded = torch.from_numpy(sage.encoding.rows(rows))
+    there = drawn.hop1_side >= 0
+    messages = torch.from_numpy(sage.encoding.messages(drawn)[there])
+    side = torch.from_numpy(drawn.hop1_side[there].astype(np.int64))
+    receiver = torch.from_numpy(np.flatnonzero(there) // sage.fanouts[0])
+    odds, embeddings = [], []
+    for member in range(sage.members):
+        state = {
+            name: torch.from_numpy(np.asarray(value[member]))
+            for name, value in sage.state.items()
+            if name != "row_width" and not name.startswith("encoding.")
+        }
+        types, sent = state["typed.weight"].shape
+        hidden = len(state["row.bias"])
+        model = GraphSage(encoded.shape[1], messages.shape[1], types, hidden, sent)
+        model.load_state_dict(state)
+        with torch.no_grad():
+            odds.append(model.eval()(encoded, messages, side, receiver).numpy())
+            embeddings.append(model.embed(encoded, messages, side, receiver).numpy())
+    return np.mean(odds, axis=0), np.concatenate(embeddings, axis=1)
 
 
 def random_sample(rng: np.random.Generator, size: int, missing: float) -> Sample:
@@ -51,17 +65,21 @@ def random_sample(rng: np.random.Generator, size: int, missing: float) -> Sample
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.4, 1.0])
-def test_random_weights_give_what_torch_gives(missing: float) -> None:
+@pytest.mark.parametrize("members", [1, 3])
+def test_random_weights_give_what_torch_gives(missing: float, members: int) -> None:
     torch.manual_seed(2)
     rng = np.random.default_rng(2)
-    model = GraphSage(WIDTH, TYPES, HIDDEN, FANOUTS)
-    model.standardise(torch.from_numpy(rng.normal(1.0, 3.0, size=(500, WIDTH)).astype(np.float32)))
+    rows = rng.lognormal(size=(200, COLUMNS)).astype(np.float32)
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    encoding = encoding_of(rows, rng.normal(1.0, 3.0, size=(500, WIDTH)).astype(np.float32))
+    networks = [GraphSage(COLUMNS, 2 * WIDTH, TYPES, HIDDEN, SENT) for _ in range(members)]
     drawn = random_sample(rng, 200, missing)
-    sage = model.fitted()
-    odds, embedding = sage.forward(drawn)
-    expected_odds, expected = torch_forward(sage, drawn)
-    np.testing.assert_allclose(embedding, expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(odds, expected_odds, rtol=1e-5, atol=1e-5)
+    sage = stack(networks, encoding, COLUMNS, FANOUTS)
+    odds, embedding = sage.forward(drawn, rows)
+    expected_odds, expected = torch_forward(sage, drawn, rows)
+    np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(odds, expected_odds, rtol=1e-4, atol=1e-5)
+    assert embedding.shape == (200, members * HIDDEN)
     assert len(np.unique(expected_odds)) == 200  # not vacuous
 
 
@@ -71,9 +89,52 @@ def test_a_trained_model_gives_what_torch_gives(timed_bundle: Bundle, timed_snap
     asked = Queries.for_accounts(timed_snapshot, moment="1d")
     inputs = SageInputs.of(timed_snapshot, asked)
     odds, embedding = run_sage(sage, inputs, asked)
-    expected_odds, expected = torch_forward(sage, inputs.draw(asked, sage.fanouts, latest=True))
-    np.testing.assert_allclose(embedding, expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(odds, expected_odds, rtol=1e-5, atol=1e-5)
+    drawn = inputs.draw(asked, sage.fanouts, latest=True)
+    rows = rows_of(timed_snapshot, asked) if sage.row_width else drawn.seed_x
+    expected_odds, expected = torch_forward(sage, drawn, rows)
+    np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(odds, expected_odds, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_become_normal_scores() -> None:
+    """Ties share the middle rank, NaN is the middle, beyond the ends it is flat, between straight."""
+    values = np.array([0, 0, 0, 1, 10], np.float32)
+    rows = np.stack([values, np.full(5, 7, np.float32)], axis=1)
+    encoding = encoding_of(rows, np.zeros((0, 3), np.float32))
+    np.testing.assert_array_equal(encoding.columns, [0])  # the other one never differs
+    found = encoding.rows(np.array([[0, 7], [1, 7], [10, 7], [np.nan, 7], [-5, 7], [99, 7], [5.5, 7]], "f4"))
+    # Ranks (1.5, 3.5, 4.5) / 5 are normal scores -.524, .524, 1.282, then mean 0 and spread 1.
+    raw = np.array([-0.5244005, -0.5244005, -0.5244005, 0.5244005, 1.2815516])
+    scores = (raw - raw.mean()) / raw.std()
+    np.testing.assert_allclose(found[:3, 0], scores[2:], rtol=1e-5)
+    assert found[3, 0] == 0.0
+    assert found[4, 0] == found[0, 0]
+    assert found[5, 0] == found[2, 0]
+    np.testing.assert_allclose(found[6, 0], (scores[3] + scores[4]) / 2, rtol=1e-5)
+
+
+def test_messages_hold_a_node_and_the_mean_of_its_neighbours() -> None:
+    rng = np.random.default_rng(4)
+    drawn = random_sample(rng, 40, 0.3)
+    encoding = encoding_of(np.zeros((3, 1), np.float32), rng.normal(size=(99, WIDTH)).astype(np.float32))
+    found = encoding.messages(drawn)
+    at = int(np.flatnonzero((drawn.hop1_side >= 0) & (drawn.hop2_side.reshape(-1, 3) >= 0).any(1))[0])
+    near = drawn.hop2_x.reshape(-1, 3, WIDTH)[at][drawn.hop2_side.reshape(-1, 3)[at] >= 0].mean(0)
+    np.testing.assert_allclose(found[at, :WIDTH], (drawn.hop1_x[at] - encoding.mean) / encoding.scale, 1e-4)
+    np.testing.assert_allclose(found[at, WIDTH:], (near - encoding.mean) / encoding.scale, 1e-4, 1e-6)
+    assert (found[drawn.hop1_side < 0] == 0.0).all()
+
+
+def test_rows_of_another_width_are_refused() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(20, COLUMNS)).astype(np.float32)
+    encoding = encoding_of(rows, np.zeros((0, WIDTH), np.float32))
+    sage = stack([GraphSage(COLUMNS, 2 * WIDTH, TYPES)], encoding, COLUMNS, FANOUTS)
+    drawn = random_sample(rng, 20, 0.2)
+    with pytest.raises(ValueError, match="rows of 9 columns, the rows have 8"):
+        sage.forward(drawn, rows[:, 1:])
+    with pytest.raises(ValueError, match="rows of 9 columns, the rows have 0"):
+        sage.forward(drawn)
 
 
 @pytest.mark.parametrize("moment", ["signup", "retrospective"])
@@ -110,17 +171,12 @@ def test_a_new_account_is_embedded_by_what_it_brings(timed_bundle: Bundle, timed
     assert (met != unseen).any()
 
 
-def test_bundles_with_the_older_file_of_weights_open(timed_bundle: Bundle, tmp_path: Path) -> None:
-    assert timed_bundle.sage is not None
+def test_weights_of_an_older_graphsage_are_told(timed_bundle: Bundle, tmp_path: Path) -> None:
     shutil.copytree(timed_bundle.path, tmp_path / "older")
-    (tmp_path / "older" / "sage.npz").unlink()
-    state = {name: torch.from_numpy(value) for name, value in timed_bundle.sage.state.items()}
-    torch.save(state, tmp_path / "older" / "sage.pt")
-    older = Bundle.open(tmp_path / "older").sage
-    assert older is not None
-    assert older.state.keys() == timed_bundle.sage.state.keys()
-    for name, value in older.state.items():
-        np.testing.assert_array_equal(value, timed_bundle.sage.state[name])
+    older = {"root1.weight": np.zeros((2, 2), np.float32)}
+    np.savez(tmp_path / "older" / "sage.npz", **older)  # type: ignore[arg-type]
+    with pytest.raises(BundleError, match="an older GraphSAGE; run `ringwatch train` again"):
+        _ = Bundle.open(tmp_path / "older").sage
 
 
 @pytest.mark.parametrize(("content", "told"), [(None, "missing from the bundle"), (b"torn", "damaged")])
