@@ -551,14 +551,19 @@ class _Asked:
 
 
 def _reordered(reason: Reason, order: Sequence[_Piece]) -> list[dict[str, Any]]:
-    """The evidence of a reason that names nodes alone, by what they carry: five of those weighed."""
-    if not reason.evidence or any(item["type"] != "shared_node" for item in reason.evidence):
+    """The evidence of a reason, its nodes by what they carry: five of those weighed.
+
+    Where it names a confirmed bad account, its node is the one that leads there.
+    """
+    types = {item["type"] for item in reason.evidence}
+    if "shared_node" not in types or "confirmed_bad_account" in types:
         return reason.evidence
+    others = [item for item in reason.evidence if item["type"] != "shared_node"]
     found = [piece.evidence for piece in order]
     if reason.code == "IDENTIFIER_BURST":
-        kinds = {item["kind"] for item in reason.evidence}
+        kinds = {item["kind"] for item in reason.evidence if item["type"] == "shared_node"}
         found = [item for item in found if item["kind"] in kinds]
-    return found[:_NODES_NAMED] or reason.evidence
+    return [*others, *found[:_NODES_NAMED]] if found else reason.evidence
 
 
 def _log_odds(score: float) -> float:

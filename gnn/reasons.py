@@ -313,10 +313,23 @@ def _tell(
         )
         return message + (f"; {within} of them appeared within a day of it." if within else "."), nodes
     if code == "COMMUNITY":
-        return "The group that its links make it part of resembles those of accounts found bad.", nodes
+        return _tell_community(values, nodes)
     if code in {"SHARED_IDENTIFIERS", "LINKED_ACCOUNTS"}:
         return "How common its identifiers and counterparts are is typical of accounts found bad.", []
     return "The two hops around it resemble those of accounts found bad.", nodes
+
+
+def _tell_community(values: _Values, nodes: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """The tightest group that is one."""
+    names = [name for name in values.place if name.startswith("community.") and name.endswith(".size")]
+    sizes = sorted(round(float(np.expm1(values.number(name)))) for name in names)
+    size = next((size for size in sizes if size > 2), None)
+    if size is None:
+        return "The group that its links make it part of resembles those of accounts found bad.", nodes
+    message = (
+        f"Its links make it part of a group of {size:,} accounts that resembles those of accounts found bad."
+    )
+    return message, [{"type": "community", "accounts": size}, *nodes]
 
 
 def _tell_attribute(scorer: Scorer, name: str, values: _Values) -> str:

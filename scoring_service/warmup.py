@@ -46,7 +46,10 @@ def warm_up(loaded: Loaded, risk: RiskService, *, whole: bool = False) -> float:
             request = RiskRequest.model_validate(event)
             risk.assess(loaded, request, with_reasons=True)
         if loaded.scorer is not None and loaded.snapshot.n_accounts:
-            AccountService(loaded).describe(account_ids[-1])
+            accounts = AccountService(loaded)
+            accounts.describe(account_ids[-1])
+            for _ in accounts.explain(0, top=1, with_counterfactuals=True):
+                pass
     except Exception as error:
         if whole:
             raise

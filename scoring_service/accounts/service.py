@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gnn
-from gnn.counterfactual import Counterfactuals, counterfactual_steps
+from gnn.counterfactual import counterfactual_steps
 from graph_etl import NO_TIME
 from scoring_service.accounts.repository import GivenVerdict, IdentifierUse
 from scoring_service.accounts.schemas import (
@@ -104,7 +104,7 @@ class AccountService:
             account_id: Its id as the platform knows it.
             top: At most so many reasons, the weightiest first.
             safe_only: Leave out what must not be shown to the account's owner.
-            with_counterfactuals: Compute the score without each piece of the evidence.
+            with_counterfactuals: Compute the score without each piece of the evidence; not for its owner.
 
         Returns:
             The reasons, with what carries the score.
@@ -113,23 +113,53 @@ class AccountService:
             AccountNotFound: If the graph does not hold it.
             ScoresUnavailable: If there is no bundle.
         """
-        loaded = self._loaded
         account = self._find(account_id)
+        steps = self.explain(account, top=top, with_counterfactuals=with_counterfactuals and not safe_only)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                answer: AccountReasons = done.value
+                break
+            # Others are answered after each score.
+            await asyncio.sleep(0)
+        shown = [reason for reason in answer.reasons if reason.safe_for_user or not safe_only]
+        return answer.model_copy(update={"id": account_id, "reasons": shown})
+
+    def explain(
+        self, account: int, *, top: int, with_counterfactuals: bool
+    ) -> Generator[None, None, AccountReasons]:
+        """Explain an account's score in steps of one score each.
+
+        Args:
+            account: Account index.
+            top: At most so many reasons.
+            with_counterfactuals: Compute the score without each piece of the evidence.
+
+        Yields:
+            Nothing, after each score.
+
+        Returns:
+            The reasons, with what carries the score.
+
+        Raises:
+            ScoresUnavailable: If there is no bundle.
+        """
+        loaded = self._loaded
         scorer = loaded.require_scorer()
         question = loaded.accounts.about(account, loaded.end_ms)
         result = scorer.score(question, loaded.moments.last)
         told = gnn.reasons(scorer, question, result, row=0, top=top)
         carriers = None
-        if with_counterfactuals and not safe_only:
+        if with_counterfactuals:
             below = loaded.policy.review_score(RETROSPECTIVE) if loaded.calibrated else None
-            steps = counterfactual_steps(scorer, question, result, reasons=told, below=below)
-            found = await _without_waiting(steps)
+            found = yield from counterfactual_steps(scorer, question, result, reasons=told, below=below)
             told, carriers = found.reasons, Carriers(**plain(found.as_dict()))
         return AccountReasons(
-            id=account_id,
+            id=loaded.live.account_id(account),
             score=float(result.score[0]),
             percentile=float(result.percentile[0]),
-            reasons=[reason_of(reason) for reason in told if reason.safe_for_user or not safe_only],
+            reasons=[reason_of(reason) for reason in told],
             carriers=carriers,
             model_version=loaded.bundle_version,
             graph_as_of=loaded.graph_as_of,
@@ -200,17 +230,6 @@ class AccountService:
             else:
                 shown[attribute.name] = float(value)
         return shown
-
-
-async def _without_waiting(steps: Generator[None, None, Counterfactuals]) -> Counterfactuals:
-    """Take steps, and let other requests be answered after each."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            found: Counterfactuals = done.value
-            return found
-        await asyncio.sleep(0)
 
 
 def _verdict(standing: Sequence[GivenVerdict]) -> Verdict | None:

@@ -125,6 +125,7 @@ function ringParts(detail) {
     picture(detail),
     element("h3", { text: "Evidence" }), evidenceTable(detail.evidence),
     element("h3", { text: `Members (${count(detail.members.length)})` }), memberTable(detail.members),
+    element("section", { id: "reasons", "aria-live": "polite" }, element("p", { class: "empty", text: "Choose an account to see why it scores so." })),
     ...(detail.timeline.length ? [element("h3", { text: "Timeline" }), timelineTable(detail.timeline)] : []),
     element("h3", { text: "In Neo4j Browser" }), ...detail.cypher.map(queryPart),
   ];
@@ -161,10 +162,41 @@ function evidenceTable(evidence) {
 
 function memberTable(members) {
   const rows = members.map((member) => element("tr", {},
-    element("td", {}, element("code", { text: member.account_id })), element("td", { text: member.role }),
+    element("td", {}, element("button", { type: "button", class: "account", "data-account": member.account_id, text: member.account_id })),
+    element("td", { text: member.role }),
     element("td", { class: member.known_bad ? "known" : null, text: member.known_bad ? "confirmed bad" : "" }),
     element("td", { class: "number", text: number(member.weight) }), element("td", { class: "number", text: number(member.score) })));
   return table([["Account"], ["Role"], ["Verdict"], ["Tie", "number"], ["Score", "number"]], rows);
+}
+
+async function showReasons(id) {
+  const place = at("reasons");
+  if (!place) return;
+  place.dataset.account = id;
+  place.replaceChildren(element("p", { class: "empty", text: `Looking for what carries the score of ${id}…` }));
+  let parts;
+  try {
+    parts = reasonParts(await get(`v1/accounts/${encodeURIComponent(id)}/reasons`));
+  } catch (error) {
+    parts = [element("p", { class: "empty", text: error.message })];
+  }
+  if (place.dataset.account === id) place.replaceChildren(...parts);
+}
+
+// Why an account scores so, and what its score would be without what it shares with others.
+function reasonParts(answer) {
+  const reasons = answer.reasons.map((reason) => element("li", {}, reason.message,
+    ...(reason.without ? [element("span", { class: "without", text: reason.without.words })] : [])));
+  const carriers = answer.carriers ?? { nodes: [], accounts: [], least: null };
+  const rows = [...carriers.nodes, ...carriers.accounts].map((carrier) => element("tr", {},
+    element("td", { text: carrier.what }), element("td", { class: "number", text: number(carrier.score) }),
+    element("td", { class: "number", text: number(carrier.log_odds) })));
+  return [
+    element("h3", { text: `Why ${answer.id} scores ${number(answer.score)}` }),
+    reasons.length ? element("ul", { class: "sentences" }, ...reasons) : element("p", { class: "empty", text: "Nothing raises its score." }),
+    ...(rows.length ? [table([["What carries it"], ["Score without it", "number"], ["Log odds", "number"]], rows)] : []),
+    ...(carriers.least ? [element("p", { class: "without", text: carriers.least.words })] : []),
+  ];
 }
 
 // What one account did at one moment stands in one row.
@@ -305,6 +337,8 @@ at("filters").addEventListener("submit", (event) => {
 });
 at("more").addEventListener("click", () => listRings(true));
 at("detail").addEventListener("click", (event) => {
+  const account = event.target.closest("button[data-account]");
+  if (account) { showReasons(account.dataset.account); return; }
   const link = event.target.closest("[data-evidence]");
   if (!link) return;
   event.preventDefault();

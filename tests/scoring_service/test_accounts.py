@@ -71,6 +71,32 @@ def test_reasons_are_ordered_limited_and_filtered_for_the_owner(client: Client) 
     assert len(safe.reasons) < len(every.reasons)
 
 
+def test_reasons_say_what_the_score_would_be_without_their_evidence(client: Client) -> None:
+    answer = AccountReasons.model_validate(client.get("/v1/accounts/farm-0-3/reasons?top=50").json())
+    assert answer.score is not None
+    assert answer.carriers is not None
+    device = next(one for one in answer.carriers.nodes if one.what.startswith("device "))
+    assert device.evidence["accounts"] == 6
+    assert device.words.startswith("without the device that 6 accounts touch: ")
+    assert sum(one.log_odds or 0.0 for one in answer.carriers.nodes) == pytest.approx(
+        answer.carriers.of_nodes, abs=0.01
+    )
+    assert all(one.evidence["account"] != "farm-0-3" for one in answer.carriers.accounts)
+    said = [reason.without for reason in answer.reasons if reason.without is not None]
+    assert said
+    assert all(one.words.startswith("without ") for one in said)
+    scores = {one.what: one.score for one in answer.carriers.nodes}
+    assert all(one.score == scores.get(one.what, one.score) for one in said)
+    # What costs time can be left out, and what is about others is not for the account's owner.
+    for query in ("counterfactuals=false", "audience=user"):
+        bare = AccountReasons.model_validate(
+            client.get(f"/v1/accounts/farm-0-3/reasons?top=50&{query}").json()
+        )
+        assert bare.carriers is None
+        assert all(reason.without is None for reason in bare.reasons)
+        assert bare.score == answer.score
+
+
 @pytest.mark.parametrize("query", ["top=0", "top=51", "top=x", "audience=press"])
 def test_bad_query_is_refused(client: Client, query: str) -> None:
     response = client.get(f"/v1/accounts/farm-0-3/reasons?{query}")

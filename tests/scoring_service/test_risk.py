@@ -160,6 +160,22 @@ def test_reasons_are_given_where_the_decision_needs_one_or_on_request(client: Cl
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_request")
 
 
+def test_counterfactuals_are_computed_where_they_are_asked_for(fresh: Client) -> None:
+    event = sign_up_event("f-new", device="dev-farm-1-0", ip="84.0.1.1")
+    plain = fresh.risk(event | {"event_id": "one"}).json()
+    assert plain["reasons"]
+    assert all(reason["without"] is None for reason in plain["reasons"])
+    other = sign_up_event("f-newer", device="dev-farm-1-0", ip="84.0.1.1")
+    asked = fresh.risk(other, params={"expand": "counterfactuals"}).json()
+    RiskAnswer.model_validate(asked)
+    said = [reason["without"] for reason in asked["reasons"] if reason["without"] is not None]
+    assert said
+    assert {one["what"].split()[0] for one in said} <= {"device", "ip", "subnet"}
+    for one in said:
+        assert one["words"].startswith("without the ")
+        assert 0 <= one["score_without_all"] <= 1
+
+
 def test_what_the_graph_does_not_know_is_a_warning_each(client: Client) -> None:
     event = sign_up_event("odd", device="dev-x", ip="999.1.2.3", passport="P123", email=None)
     event["event_type"] = "teleport"
