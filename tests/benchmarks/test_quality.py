@@ -26,7 +26,7 @@ from benchmarks.quality.judging import (
 from benchmarks.quality.measured import Row, gain
 from benchmarks.quality.reduced import drawn, keeping
 from benchmarks.quality.rows import PUBLISHED, RINGWATCH, Runner
-from benchmarks.quality.sets import ALL, DataSet, Verdicts, by_folds, fold_parts
+from benchmarks.quality.sets import ALL, DataSet, Verdicts, by_folds, fold_parts, unseen_rings
 from graph_etl import Snapshot, Workspace
 from tests.building import Built
 
@@ -163,6 +163,22 @@ def test_the_test_part_of_a_split_is_not_in_the_snapshot_that_is_trained_on(
         seen = split.trained_on(part).labels()
         assert (seen[part.test] == -1).all()
         assert (seen >= 0).sum() > 0
+
+
+def test_rings_of_which_somebody_is_known_bad_are_not_unseen(timed_snapshot: Snapshot) -> None:
+    parts = fold_parts(timed_snapshot)
+    unseen = unseen_rings(timed_snapshot, parts)
+    rings: dict[str, set[int]] = {}
+    for account, group in timed_snapshot.groups.select("account", "group").iter_rows():
+        rings.setdefault(group, set()).add(account)
+    ringed = set().union(*rings.values())
+    for part in parts:
+        for account in part.test.tolist():
+            mates = set().union(*(some for some in rings.values() if account in some))
+            assert unseen[account] == (not any(part.label[one] == 1 for one in mates))
+    tested = np.concatenate([part.test for part in parts])
+    assert unseen[[one for one in tested if one not in ringed]].all()
+    assert 0 < (~unseen[tested]).sum() < len(ringed)  # not vacuous
 
 
 def _cells(folder: Path, told: list[str], *, fresh: bool = False) -> Cells:
