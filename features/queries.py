@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from features.live import LiveGraph, Source
     from graph_etl import AttributeInfo, LiveEvent, Relation, Snapshot
 
+EVENT: Final = "event"
+"""The moment of an account at whatever it does after its sign-up; it is reached by doing, not by age."""
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": HOUR_MS, "d": DAY_MS}
 
 
@@ -35,15 +37,15 @@ def moment_ms(moment: str) -> int | None:
     """Age of an account at a moment.
 
     Args:
-        moment: ``signup``, a duration after it (``1h``, ``7d``) or ``retrospective``.
+        moment: ``signup``, a duration after it (``1h``, ``7d``), ``retrospective`` or ``event``.
 
     Returns:
-        Milliseconds after the first appearance; None for ``retrospective`` (all that is known).
+        Milliseconds after the first appearance; None for ``retrospective`` (all that is known) and ``event``.
 
     Raises:
         MomentError: If the text is none of these.
     """
-    if moment == "retrospective":
+    if moment in ("retrospective", EVENT):
         return None
     if moment == "signup":
         return 0

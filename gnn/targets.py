@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import polars as pl
@@ -54,13 +54,32 @@ class EventExamples:
         position: ``int64[n]``, ask just after each: `features.Queries.for_events`.
         account: ``int64[n]``, who is behind it.
         label: ``int8[n]``: 1 bad, 0 good.
-        weight: ``float64[n]``.
+        weight: ``float64[n]``, for fitting.
+        stands_for: ``float64[n]``, events of its account for each that was chosen: for calibration.
     """
 
     position: NDArray[np.int64]
     account: NDArray[np.int64]
     label: NDArray[np.int8]
     weight: NDArray[np.float64]
+    stands_for: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.position)
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> EventExamples:
+        """Some of the examples.
+
+        Args:
+            rows: ``int[m]``.
+
+        Returns:
+            They, in the order given.
+        """
+        return EventExamples(
+            *(getattr(self, name)[rows] for name in ("position", "account", "label", "weight", "stands_for"))
+        )
 
 
 def event_examples(
@@ -95,19 +114,19 @@ def event_examples(
     usable = (label == 0) | ((label == 1) & (known_ms[position] <= until_ms[account]))
     position, account, label = position[usable], account[usable], label[usable]
     # A bad account's events stand from the last one back, a good one's in an order drawn by lot.
-    lot = np.random.default_rng(seed).random(len(position))
+    # The lot of an event is the same at every cut, so that most of what is chosen for one is chosen for all.
+    lot = np.random.default_rng(seed).random(snapshot.n_events)[position]
     order = np.lexsort((np.where(label == 1, -position, lot), account))
     starts = np.flatnonzero(np.diff(account[order], prepend=-1))
     counts = np.diff(starts, append=len(order))
     place = np.arange(len(order)) - np.repeat(starts, counts)
     bad = label[order] == 1
-    kept = place < np.where(bad, LAST_EVENTS, EVENTS_PER_ACCOUNT)
-    stands_for = np.maximum(1.0, np.repeat(counts, counts) / EVENTS_PER_ACCOUNT)
+    most = np.where(bad, LAST_EVENTS, EVENTS_PER_ACCOUNT)
+    stands_for = np.maximum(1.0, np.repeat(counts, counts) / most)
     weight = np.where(bad, EARLIER_EVENT**place, stands_for) * labels.weight[account[order]]
-    chosen = order[kept]
-    in_time = np.argsort(chosen, kind="stable")
-    chosen, weight = chosen[in_time], weight[kept][in_time]
-    return EventExamples(position[chosen], account[chosen], label[chosen], weight)
+    chosen = EventExamples(position[order], account[order], label[order], weight, stands_for)
+    kept = np.flatnonzero(place < most)
+    return chosen.take(kept[np.argsort(order[kept], kind="stable")])
 
 
 def targets(snapshot: Snapshot, cut_ms: int | None = None) -> Targets:

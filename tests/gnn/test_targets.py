@@ -113,6 +113,7 @@ def test_a_few_events_of_a_good_account_stand_for_all_of_them(tmp_path: Path) ->
     busy, rare = (found.account == snapshot.account_index(name) for name in ("busy", "rare"))
     assert busy.sum() == EVENTS_PER_ACCOUNT
     assert found.weight[busy].sum() == pytest.approx(40)
+    assert found.stands_for[busy].sum() == pytest.approx(40)
     assert found.weight[rare].tolist() == [1.0]
     assert (np.diff(found.position) > 0).all()
     again = event_examples(snapshot, few_labels(snapshot))
