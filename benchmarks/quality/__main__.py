@@ -84,6 +84,7 @@ class _Bench:
         self._runner = Runner(cells, seed=options.seed, n_threads=options.threads)
         self.good = True
         self.train_s: float | None = None
+        self.found: dict[str, list[Row]] = {}
 
     def tell(self, line: str) -> None:
         """Progress, with the minutes since the start."""
@@ -108,6 +109,7 @@ class _Bench:
         rows = [row for row in rows if row.spread or row.failed]
         if data.name == "hop_sybil":
             self.train_s = next((row.seconds for row in rows if row.name == RINGWATCH), None)
+        self.found[data.name] = rows
         text = report.section(data, rows)
         if data.name == "tolokers" and "published" in self._options.rows:
             words, agree = report.published([self.row(data, name) for name in PUBLISHED])
@@ -170,7 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if bench.train_s is not None:
             head += f" `train` on hop_sybil took {bench.train_s:.0f} s."
-        text = head + "\n\n" + "\n".join(texts)
+        text = (
+            "\n\n".join([head, *(one.strip() for one in (report.summary(bench.found), *texts) if one)]) + "\n"
+        )
         sys.stdout.write(text)
         if options.write:
             report.written(ROOT / "docs" / "benchmarks.md", text)

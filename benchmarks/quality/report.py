@@ -127,8 +127,7 @@ def _said(rows: Sequence[Row]) -> str:
     if RINGWATCH not in named:
         return ""
     ours = named[RINGWATCH]
-    ours_too = (RINGWATCH, "less ", PRIOR, "rule with hindsight")
-    others = [row for name, row in named.items() if not name.startswith(ours_too)]
+    others = _others(named)
     lines = []
     for figure in ("average_precision", "auroc"):
         if not others:
@@ -145,6 +144,62 @@ def _said(rows: Sequence[Row]) -> str:
     if "less GraphSAGE" in named:
         lines.append(f"GraphSAGE adds {added(ours, named['less GraphSAGE'])} to average precision.")
     return "\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def summary(found: Mapping[str, Sequence[Row]]) -> str:
+    """All data sets in one table, and what GraphSAGE adds on each.
+
+    Args:
+        found: Rows by data set.
+
+    Returns:
+        Tables; nothing where Ringwatch was not asked.
+    """
+    lines, sage = [], []
+    for name, rows in found.items():
+        named = {row.name: row for row in rows if row.spread}
+        if RINGWATCH not in named:
+            continue
+        ours = named[RINGWATCH]
+        others = _others(named)
+        line = [name]
+        for figure in ("average_precision", "auroc"):
+            best = max(others, key=lambda row: row.spread[figure].mean, default=None)
+            rival = "–" if best is None else f"{shown(best.spread[figure])}, {title_of(best.name)}"
+            line += [shown(ours.spread[figure]), rival]
+        lines.append(line)
+        if "less GraphSAGE" in named:
+            less = named["less GraphSAGE"]
+            alone = named["graphsage"].spread["average_precision"] if "graphsage" in named else None
+            sage.append(
+                [
+                    name,
+                    shown(alone),
+                    shown(less.spread["average_precision"]),
+                    shown(ours.spread["average_precision"]),
+                    added(ours, less),
+                ]
+            )
+    text = ""
+    if lines:
+        head = ["", "Ringwatch: average precision", "best other", "Ringwatch: AUROC", "best other"]
+        text += "### In short\n\n" + table(head, lines)
+    if sage:
+        head = [
+            "average precision",
+            "GraphSAGE alone",
+            "Ringwatch less GraphSAGE",
+            "Ringwatch",
+            "GraphSAGE adds",
+        ]
+        text += "\nDoes GraphSAGE earn its place?\n\n" + table(head, sage)
+    return text
+
+
+def _others(named: Mapping[str, Row]) -> list[Row]:
+    """Rivals: neither ours, nor the prior, nor a rule that knows what came later."""
+    no_rivals = (RINGWATCH, "less ", PRIOR, "rule with hindsight")
+    return [row for name, row in named.items() if not name.startswith(no_rivals)]
 
 
 def added(ours: Row, less: Row) -> str:

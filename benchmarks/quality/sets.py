@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import polars as pl
 
 import gnn
 from benchmarks.peers.problem import Part
@@ -16,7 +15,8 @@ from benchmarks.peers.rules import sharing_rule
 from benchmarks.peers.static import StaticProblem
 from benchmarks.quality.judging import Judged, judged_by_rings, judged_by_verdicts
 from benchmarks.quality.reduced import drawn, keeping
-from features import Queries, compute, registry_of
+from benchmarks.quality.slices import unlinked, unseen_rings
+from features import Queries
 from gnn.inputs import input_specs
 from gnn.targets import targets
 from graph_etl import NO_TIME, Snapshot, Workspace, build, load_spec
@@ -261,7 +261,7 @@ def by_splits(snapshot: Snapshot, workspace: Workspace, n_splits: int) -> DataSe
         label=label,
         pooled=False,
         splits=tuple(range(len(parts))),
-        slices=link_slices(snapshot),
+        slices=unlinked(snapshot, Queries.for_accounts(snapshot)),
     )
 
 
@@ -326,7 +326,8 @@ def by_folds(snapshot: Snapshot, workspace: Workspace, judged: Judged) -> DataSe
         label=targets(snapshot).label,
         pooled=True,
         splits=(),
-        slices=link_slices(snapshot) | {"unseen rings": unseen_rings(snapshot, parts)},
+        slices=unlinked(snapshot, Queries.for_accounts(snapshot))
+        | {"unseen rings": unseen_rings(snapshot, parts)},
     )
 
 
@@ -359,41 +360,3 @@ def fold_parts(snapshot: Snapshot) -> tuple[Part, ...]:
             train = np.flatnonzero((table != number) & (table != (number + 1) % n_folds))
         parts.append(Part.of(f"fold{number}", train, valid, test, known.label, known.weight, refit=True))
     return tuple(parts)
-
-
-def unseen_rings(snapshot: Snapshot, parts: Sequence[Part]) -> NDArray[np.bool_]:
-    """Accounts that no known ring-mate gives away.
-
-    Args:
-        snapshot: With known groups of any role.
-        parts: The divisions; test parts do not overlap.
-
-    Returns:
-        ``bool[A]``: all but the accounts of groups of which somebody is known bad when the account is scored.
-    """
-    groups = snapshot.groups
-    account = groups["account"].to_numpy()
-    ring = groups.select(pl.struct("mapping", "group").rank("dense"))["mapping"].to_numpy().astype(np.int64)
-    found = np.zeros(snapshot.n_accounts, np.bool_)
-    for part in parts:
-        seen = np.zeros(int(ring.max(initial=0)) + 1, np.bool_)
-        seen[ring[part.label[account] == 1]] = True
-        given_away = np.zeros(snapshot.n_accounts, np.bool_)
-        given_away[account[seen[ring]]] = True
-        found[part.test] = ~given_away[part.test]
-    return found
-
-
-def link_slices(snapshot: Snapshot) -> dict[str, NDArray[np.bool_]]:
-    """Accounts that nothing joins to another one.
-
-    Args:
-        snapshot: The snapshot.
-
-    Returns:
-        ``bool[A]`` by the slice's name.
-    """
-    names = registry_of(snapshot).names
-    columns = [names.index("shared.accounts"), names.index("direct.accounts")]
-    table = np.nan_to_num(compute(snapshot, Queries.for_accounts(snapshot))[:, columns])
-    return {"no link": (table == 0).all(axis=1)}

@@ -14,7 +14,8 @@ from benchmarks.peers.problem import Part
 from benchmarks.peers.rules import device_rule, quick_buyers, sharing_rule
 from benchmarks.quality.judging import judged_by_verdicts
 from benchmarks.quality.sets import DataSet, notes_of, opened
-from features import Queries, compute, registry_of
+from benchmarks.quality.slices import unlinked
+from features import Queries
 from gnn.backtest import Labels, as_of
 from gnn.scorer import Scorer
 from scoring_service.risk.moments import Moments
@@ -98,16 +99,6 @@ def _divided(
     return Part.of(name, train[:cut], train[cut:], test, label, np.ones(len(label)), refit=True)
 
 
-def _slices(snapshot: Snapshot, asked: Queries) -> dict[str, NDArray[np.bool_]]:
-    names = registry_of(snapshot).names
-    columns = [names.index("shared.accounts"), names.index("direct.accounts")]
-    alone = (np.nan_to_num(compute(snapshot, asked)[:, columns]) == 0).all(axis=1)
-    return {
-        "less than a day old": asked.time_ms - asked.first_seen_ms < _DAY_MS,
-        "no link": alone,
-    }
-
-
 def _timed(
     name: str,
     protocol: str,
@@ -133,7 +124,8 @@ def _timed(
         label=label,
         pooled=True,
         splits=(),
-        slices=_slices(snapshot, queries),
+        slices={"less than a day old": queries.time_ms - queries.first_seen_ms < _DAY_MS}
+        | unlinked(snapshot, queries),
         cut_ms=cut_ms,
         labels=labels,
         asked=queries,

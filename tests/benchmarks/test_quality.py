@@ -26,7 +26,8 @@ from benchmarks.quality.judging import (
 from benchmarks.quality.measured import Row, gain
 from benchmarks.quality.reduced import drawn, keeping
 from benchmarks.quality.rows import PUBLISHED, RINGWATCH, Runner
-from benchmarks.quality.sets import ALL, DataSet, Verdicts, by_folds, fold_parts, unseen_rings
+from benchmarks.quality.sets import ALL, DataSet, Verdicts, by_folds, fold_parts
+from benchmarks.quality.slices import unseen_rings
 from graph_etl import Snapshot, Workspace
 from tests.building import Built
 
@@ -225,6 +226,25 @@ def test_a_part_is_worth_the_difference_fold_by_fold() -> None:
     assert gain(ours, less).mean == pytest.approx(0.1 / 3)
     # sd of (0.1, 0, 0) is 0.0577; half an interval 1.96 × 0.0577 / √3 = 0.0653.
     assert report.added(ours, less) == "+0.0333 (95 % interval -0.0320 to +0.0987)"
+
+
+def test_the_summary_names_the_best_rival_and_what_graph_sage_adds() -> None:
+    rows = [
+        _row("prior", 0.99, [0.99]),
+        _row("rule with hindsight: x", 0.95, [0.95]),
+        _row("xgbgraph", 0.8, [0.8]),
+        _row("rfgraph", 0.7, [0.7]),
+        _row(RINGWATCH, 0.9, [0.9, 0.9]),
+        _row("less links", 0.91, [0.9, 0.92]),
+        _row("less GraphSAGE", 0.89, [0.9, 0.88]),
+    ]
+    text = report.summary({"one": rows, "without ours": rows[:4]})
+    assert (
+        "| one | 0.900 ± 0.010 | 0.800 ± 0.010, XGBGraph | 0.900 ± 0.010 | 0.800 ± 0.010, XGBGraph |" in text
+    )
+    assert "| one | – | 0.890 ± 0.010 | 0.900 ± 0.010 | +0.0100 (95 % interval" in text
+    assert "without ours" not in text
+    assert report.summary({"without ours": rows[:4]}) == ""
 
 
 def test_a_peer_below_its_published_figure_is_named_loudly() -> None:
