@@ -37,7 +37,7 @@ TITLES: Final[dict[str, str]] = {
 PARTS: Final[dict[str, tuple[str, ...]]] = {
     "links": ("link",),
     "bursts": ("burst",),
-    "neighbour aggregates": ("direct", "shared", "neighbour"),
+    "neighbour aggregates": ("direct", "shared", "around"),
     "communities": ("community",),
     "embeddings": ("embedding",),
     "verdicts of others": ("contact", "verdict"),

@@ -74,11 +74,13 @@ class TimedSet(DataSet):
         questions = cut.asked(self.asked.take(part.test))
         scorer = Scorer(cut.after, bundle)
         moments = Moments(cut.before, list(bundle.moments), self.cut_ms)
+        # As the service does: an account that this very row brings in is at its sign-up.
+        known = questions.horizon > np.asarray(cut.after.first_pos)[questions.account] + 1
         head = np.array(
             [
-                moments.of(True, first_ms, time_ms)
-                for first_ms, time_ms in zip(
-                    questions.first_seen_ms.tolist(), questions.time_ms.tolist(), strict=True
+                moments.of(bool(was_there), int(first_ms), int(time_ms))
+                for was_there, first_ms, time_ms in zip(
+                    known, questions.first_seen_ms, questions.time_ms, strict=True
                 )
             ]
         )
