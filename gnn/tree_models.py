@@ -26,6 +26,8 @@ _LIGHTGBM: Final[dict[str, Any]] = {
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
+    # As good as 255 on all sets tried, at two thirds of the time.
+    "max_bin": 63,
     "verbose": -1,
     "deterministic": True,
     "force_row_wise": True,
@@ -48,8 +50,9 @@ _MIN_LEAF_SHARE: Final = 0.004
 # A leaf is bounded by its weight, so that no large ring can be one: this share of what as many rows have at
 # the start, whose Hessians are p (1 - p). A quarter as many rows may then fill it.
 _LEAST_WEIGHT: Final = 0.6
-# A tree of a forest sees every column at one split in ten, and may end at so few rows.
-_FOREST_COLUMNS: Final = 0.1
+# A forest's trees see as many columns at a split as the square root of all, and may end at so few rows; more
+# trees than these add size to a bundle and nothing else.
+_FOREST_TREES: Final = 150
 _FOREST_LEAF: Final[dict[Shape, int]] = {"wide": 3, "narrow": 10}
 
 
@@ -65,7 +68,7 @@ class Growing:
         features: ``float32[n, F]``; NaN is a value of its own.
         label: ``[n]`` of 0 and 1.
         weight: ``float64[n]``.
-        rounds: Number of trees.
+        rounds: Number of trees; a forest has at most 150.
         shape: ``wide`` trees of 6 levels, or ``narrow`` ones of 6 leaves; forests end at 3 rows, or at 10.
         seed: Of the sampling of rows and columns.
         n_threads: The same number gives the same trees, bit by bit.
@@ -225,8 +228,8 @@ def _grow_forest(model: Literal["extra_trees", "random_forest"], how: Growing) -
 
     kind = ExtraTreesClassifier if model == "extra_trees" else RandomForestClassifier
     forest = kind(
-        n_estimators=how.rounds,
-        max_features=_FOREST_COLUMNS,
+        n_estimators=min(how.rounds, _FOREST_TREES),
+        max_features="sqrt",
         min_samples_leaf=_FOREST_LEAF[how.shape],
         n_jobs=how.n_threads,
         random_state=how.seed,

@@ -225,7 +225,7 @@ def contacts(snapshot: Snapshot, accounts: NDArray[np.int64], moment: str) -> ND
 def test_an_account_s_own_verdict_is_none_of_its_inputs(timed_snapshot: Snapshot) -> None:
     """Target neighbour removal: without its own verdict every known bad account looks the same.
 
-    Fails with ``other != account`` left out of `features.contact`'s kernel.
+    Fails with ``j != account`` left out of `features.contact`'s kernel.
     """
     known = known_bad_of(timed_snapshot, untimed=False)
     never = np.iinfo(np.int64).max
@@ -250,7 +250,7 @@ def test_labels_of_held_out_accounts_leave_their_order_alone_with_verdicts_as_in
     """Target neighbour removal, the whole chain: all bad accounts of one fold are called good instead.
 
     The verdicts of others are made an input. Fails with ``since[held_out]`` left alone in
-    `gnn.train._Run.columns`: then the fold's own verdicts reach its accounts through shared devices.
+    `gnn.stages.Run.columns`: then the fold's own verdicts reach its accounts through shared devices.
     """
     # Choices by validation may see held-out labels; they are pinned, so that only leaks remain.
     training = importlib.import_module("gnn.train")
@@ -258,6 +258,7 @@ def test_labels_of_held_out_accounts_leave_their_order_alone_with_verdicts_as_in
     monkeypatch.setattr(training, "SHAPES", ("narrow",))
     monkeypatch.setattr(training, "_CONTACT_GAIN", -1.0)
     monkeypatch.setattr("gnn.blend._WEIGHTS", (0.3,))
+    monkeypatch.setattr("gnn.sage_gain.Gain.hopeless", False)
     files = platform_files()
     header, *rows = files["signups.csv"].splitlines()
     fold_of = {row.split(",")[1]: at % 3 for at, row in enumerate(rows)}
