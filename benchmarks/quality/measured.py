@@ -75,9 +75,7 @@ def measured(runner: Runner, data: DataSet, row: str) -> Row:
     found.seconds = sum(cell.seconds for cell in unique)
     found.notes = [cell.notes for cell in unique]
     if row == RINGWATCH and all(cell.notes.get("supervision") == "supervised" for cell in cells):
-        found.calibration_error = float(
-            np.mean([_calibration(data, cell, at) for at, cell in enumerate(cells)])
-        )
+        found.calibration_error = _calibration(data, cells)
     return found
 
 
@@ -136,11 +134,19 @@ def _joined(data: DataSet, cells: Sequence[Cell]) -> NDArray[np.float64]:
     return joined
 
 
-def _calibration(data: DataSet, cell: Cell, at: int) -> float:
-    """Calibration error over the test examples of a part that have a verdict, all alike."""
-    rows = data.parts[at].test
-    rows = rows[(data.label[rows] >= 0) & ~np.isnan(cell.scores[rows])]
-    return calibration_error(data.label[rows], cell.scores[rows])
+def _calibration(data: DataSet, cells: Sequence[Cell]) -> float:
+    """Calibration error over all test examples that have a verdict, each counting alike."""
+    truth = data.label if data.truth is None else data.truth
+
+    def error(rows: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+        rows = rows[(truth[rows] >= 0) & ~np.isnan(scores[rows])]
+        return calibration_error(truth[rows], scores[rows])
+
+    if data.pooled:
+        return error(np.concatenate([part.test for part in data.parts]), _joined(data, cells))
+    return float(
+        np.mean([error(part.test, cell.scores) for part, cell in zip(data.parts, cells, strict=True)])
+    )
 
 
 def gain(row: Row, other: Row, figure: str = "average_precision") -> Spread:

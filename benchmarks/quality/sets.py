@@ -78,6 +78,7 @@ class DataSet:
         splits: Number of the official split that each part is; empty where parts are folds.
         slices: ``bool[A]`` by name.
         verdicts: Which verdicts a trainer has.
+        truth: ``int8[A]``, what a score is the probability of, where that is not what is judged.
         own_rules: Scores of rules that people know of this data set, by their names.
     """
 
@@ -93,6 +94,7 @@ class DataSet:
     splits: tuple[int, ...]
     slices: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     verdicts: Verdicts = ALL
+    truth: NDArray[np.int8] | None = None
     own_rules: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def rule(self) -> NDArray[np.float64]:
