@@ -26,6 +26,8 @@ EVENTS_PER_ACCOUNT: Final = 8
 # What a bad account did last is why it was judged: each event before that weighs half of the next.
 LAST_EVENTS: Final = 6
 EARLIER_EVENT: Final = 0.5
+# Share of the verdicts that come within the time after which none is waited for any more.
+_MOST_VERDICTS: Final = 0.95
 # A reported ring of a thousand is one fact, not a thousand: it weighs as forty of its accounts.
 RING_CAP: Final = 40
 
@@ -91,6 +93,8 @@ def event_examples(
     a random few, weighted so that they stand for all of them; a bad one at the last few before its verdict
     became known, the last with weight 1 and each earlier one with half of the next. A bad account's earlier
     events are no examples: nobody knows since when it was bad. What it did after its verdict is none either.
+    Where the spec lets silence count as good, it does at every event that is old enough for a verdict on it to
+    have come, whatever the age of the account.
 
     Args:
         snapshot: A snapshot with times.
@@ -112,6 +116,9 @@ def event_examples(
     until_ms[dated["account"].to_numpy()] = dated["known_ms"].to_numpy()
     label = labels.label[account]
     usable = (label == 0) | ((label == 1) & (known_ms[position] <= until_ms[account]))
+    after_ms = snapshot.manifest.get("assume_good_after_ms")
+    if after_ms is not None and len(known_ms):
+        usable, label = _silent_ones(usable, label, account, known_ms[position], until_ms, after_ms)
     position, account, label = position[usable], account[usable], label[usable]
     # A bad account's events stand from the last one back, a good one's in an order drawn by lot.
     # The lot of an event is the same at every cut, so that most of what is chosen for one is chosen for all.
@@ -127,6 +134,34 @@ def event_examples(
     chosen = EventExamples(position[order], account[order], label[order], weight, stands_for)
     kept = np.flatnonzero(place < most)
     return chosen.take(kept[np.argsort(order[kept], kind="stable")])
+
+
+def _silent_ones(
+    usable: NDArray[np.bool_],
+    label: NDArray[np.int8],
+    account: NDArray[np.int64],
+    known_ms: NDArray[np.int64],
+    until_ms: NDArray[np.int64],
+    after_ms: int,
+) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
+    """Let silence count as good at events too, once a verdict on the event would have come.
+
+    Old accounts alone as good ones and bad ones of every age would teach that the young are bad. So every
+    account without a verdict is an example, but at no event so late that the verdict may still come; nor is a
+    bad one then, since those that came fast would stand for all. How long verdicts take after the last event
+    before them is seen on the bad accounts.
+    """
+    bad = usable & (label == 1) & (until_ms[account] < np.iinfo(np.int64).max)
+    last_ms = np.full(len(until_ms), NO_TIME, np.int64)
+    np.maximum.at(last_ms, account[bad], known_ms[bad])
+    judged = last_ms != NO_TIME
+    takes_ms = after_ms
+    if judged.any():
+        delays_ms = np.quantile(until_ms[judged] - last_ms[judged], _MOST_VERDICTS, method="higher")
+        takes_ms = min(after_ms, int(delays_ms))
+    ripe = known_ms <= known_ms.max() - takes_ms
+    silent = label == -1
+    return (usable | silent) & ripe, np.where(silent, 0, label).astype(np.int8)
 
 
 def targets(snapshot: Snapshot, cut_ms: int | None = None) -> Targets:

@@ -120,6 +120,34 @@ def test_a_few_events_of_a_good_account_stand_for_all_of_them(tmp_path: Path) ->
     np.testing.assert_array_equal(found.position, again.position)
 
 
+@pytest.mark.parametrize(
+    ("delay_s", "expected"),
+    [
+        # The verdict came with the event: silence after an event is good news at once.
+        pytest.param(0, {"bad": [2, 3, 4, 5, 6, 7], "new": [10, 11]}, id="verdicts-come-at-once"),
+        # It came 48 s after the last event: at 300 s nobody knows what becomes of events after 252 s.
+        pytest.param(50, {"bad": [4, 5, 6, 7, 8, 9], "new": [10]}, id="verdicts-take-50-s"),
+    ],
+)
+def test_silence_is_good_news_once_a_verdict_would_have_come(
+    delay_s: int, expected: dict[str, list[int]], tmp_path: Path
+) -> None:
+    rows: list[tuple[object, ...]] = [("bad", at, 100 + at, int(at == 7), 107 + delay_s) for at in range(10)]
+    rows += [("new", 1, 250, None, None), ("new", 1, 300, None, None)]
+    spec = EDITS_SPEC.replace('good: ["0"], ', "") + "assume_good_after: 7d\n"
+    snapshot = build_from_text(
+        tmp_path, spec, {"edits.csv": csv_text("user,page,at,banned,known", rows)}
+    ).snapshot
+    labels = Targets(snapshot.labels(), np.ones(snapshot.n_accounts), "supervised")
+    assert sorted(labels.label.tolist()) == [-1, 1]
+    found = event_examples(snapshot, labels)
+    by_name = {
+        name: found.position[found.account == snapshot.account_index(name)].tolist() for name in expected
+    }
+    assert by_name == expected
+    assert found.label.tolist() == [1] * 6 + [0] * len(expected["new"])
+
+
 def test_events_after_a_cut_are_no_examples(tmp_path: Path) -> None:
     snapshot = edits_snapshot(tmp_path)
     found = event_examples(snapshot, few_labels(snapshot), cut_ms=205_000)
