@@ -93,8 +93,8 @@ def event_examples(
     a random few, weighted so that they stand for all of them; a bad one at the last few before its verdict
     became known, the last with weight 1 and each earlier one with half of the next. A bad account's earlier
     events are no examples: nobody knows since when it was bad. What it did after its verdict is none either.
-    Where the spec lets silence count as good, it does at every event that is old enough for a verdict on it to
-    have come, whatever the age of the account.
+    Where the spec lets silence count as good, it does at every event that is old enough for a verdict on it
+    to have come, whatever the age of the account.
 
     Args:
         snapshot: A snapshot with times.
