@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Parts of the cross-fit that decides between one slope and two, where no fold table is given.
 _PARTS: Final = 5
 # Two slopes must lower the held-out log loss by so many standard errors of the difference.
-_SURE: Final = 2.0
+_SURE: Final = 1.0
 _LEAST_SLOPE: Final = 1e-3
 # With fewer accounts a standard error is no measure.
 _LEAST_JUDGED: Final = 100

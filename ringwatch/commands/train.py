@@ -1,12 +1,20 @@
 """`ringwatch train`: snapshot in, bundle out, its metrics beside the baselines."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from ringwatch.console import Outcome, Screen
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from gnn import Bundle
+    from graph_etl import Snapshot
+
+# As in `gnn.trees`, which is not imported for `--help`.
+ModelName = Literal["lightgbm", "xgboost", "extra_trees", "random_forest"]
 
 SHOWN: Final = (
     ("average_precision", "average precision"),
@@ -25,52 +33,132 @@ def add_to(app: typer.Typer) -> None:
     app.command("train")(_train)
 
 
+def _time(minutes: float | None) -> float | None:
+    if minutes is not None and not minutes > 0:
+        message = f"{minutes:g} is no time to train in; give minutes above 0, or leave it out"
+        raise typer.BadParameter(message)
+    return minutes
+
+
+def _drawing(file: Path | None) -> Path | None:
+    if file is not None and file.suffix.lower() != ".svg":
+        message = f"{file}: drawings are written as .svg"
+        raise typer.BadParameter(message)
+    return file
+
+
 def _train(
     split: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Train on this given split, not on the fold table.")
+    ] = None,
+    model: Annotated[
+        ModelName, typer.Option(help="Which trees to grow; xgboost needs the extra of that name.")
+    ] = "lightgbm",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            callback=_time,
+            help="Try less where time runs out; there is always a bundle, and what was left out is told.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg", callback=_drawing, help="Draw held-out scores against what came true."
+        ),
     ] = None,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a bundle on the current snapshot and make it the current one."""
-    make_bundle(Options.of(workspace, seed, as_json), split=split)
+    make_bundle(Options.of(workspace, seed, as_json), split=split, model=model, budget=budget, plot=plot)
 
 
-def make_bundle(options: Options, *, split: int | None = None) -> None:
+def make_bundle(
+    options: Options,
+    *,
+    split: int | None = None,
+    model: ModelName = "lightgbm",
+    budget: float | None = None,
+    plot: Path | None = None,
+) -> None:
     """Train a bundle and show its metrics.
 
     Args:
         options: The common options.
         split: Number of a given split; the fold table if None.
+        model: Which trees to grow.
+        budget: Minutes; as many as it takes if None.
+        plot: Where a reliability diagram goes; nowhere if None.
     """
     from graph_etl import Workspace
 
     place = Workspace(options.workspace)
     snapshot = place.open_snapshot()
     import gnn
+    from gnn.trees import check_model
 
+    check_model(model)  # before minutes of work
     with options.screen.progress() as progress:
-        bundle = gnn.train(snapshot, place, seed=options.seed, split=split, progress=progress)
+        bundle = gnn.train(
+            snapshot,
+            place,
+            seed=options.seed,
+            split=split,
+            model=model,
+            budget_s=None if budget is None else 60.0 * budget,
+            progress=progress,
+        )
     manifest = bundle.manifest
     note = " (simulated data)" if manifest["simulated"] else ""
     options.screen.heading(f"{manifest['name']}{note}: bundle {bundle.version}")
     options.screen.say(SUPERVISION.get(manifest["supervision"], manifest["supervision"]))
     show_metrics(options.screen, manifest)
+    left_out = manifest.get("left_out", [])
+    if left_out:
+        options.screen.note(f"warning: left out for lack of time: {', '.join(left_out)}")
+    wrote = [bundle.path]
+    if plot is not None:
+        wrote += _draw(options.screen, snapshot, bundle, plot)
     result = {
         key: manifest.get(key)
         for key in ("version", "snapshot", "name", "simulated", "supervision", "calibrated", "moments")
     }
     result |= {"metrics": manifest["metrics"], "baselines": manifest["baselines"]}
+    result |= {"model": model, "left_out": left_out}
     options.screen.finish(
         Outcome(
             "train",
             options.workspace,
             result,
-            wrote=(bundle.path,),
+            wrote=wrote,
             next_command=options.next_command("rings"),
         )
     )
+
+
+def _draw(screen: Screen, snapshot: "Snapshot", bundle: "Bundle", file: Path) -> list[Path]:
+    """Draw the reliability diagram of the last moment, if any held-out account has a verdict."""
+    import numpy as np
+
+    from gnn.reliability import reliability, reliability_svg
+    from gnn.targets import targets
+
+    label = targets(snapshot).label
+    score = bundle.scores["oof_score"].cast(float).fill_null(float("nan")).to_numpy()
+    judged = (label >= 0) & ~np.isnan(score)
+    if not bundle.calibrated or not judged.any():
+        screen.note(
+            "warning: nothing drawn: without held-out verdicts of both kinds no score is a probability"
+        )
+        return []
+    found = reliability(label[judged], score[judged])
+    title = f"{bundle.manifest['name']}: held-out scores at {bundle.moments[-1]}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(reliability_svg(found, title))
+    return [file]
 
 
 def show_metrics(screen: Screen, manifest: Mapping[str, Any]) -> None:
