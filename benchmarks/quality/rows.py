@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.peers.problem import OneClass
 from benchmarks.quality.cells import Cell, Cells, code_hash
+from benchmarks.quality.sets import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +96,8 @@ class Runner:
             thing in this data set.
         """
         if row == "rule":
-            return [self._cell(data, None, row, _RULE_CODE, lambda: (data.rule(), {}))] * len(data.parts)
+            whole = replace(data, verdicts=ALL)  # a rule needs none, so one cell serves them all
+            return [self._cell(whole, None, row, _RULE_CODE, lambda: (data.rule(), {}))] * len(data.parts)
         if row in data.own_rules:
             return [Cell(data.own_rules[row], 0.0, {})] * len(data.parts)
         if row == "reputation":
