@@ -22,13 +22,16 @@ from gnn.sage_kernel import Sage
 from gnn.sampler import input_width, n_message_types
 from gnn.shapley import TreeShapley
 from gnn.tree_walk import Trees, read_trees
+from rings import Epoch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from graph_etl import Snapshot, Workspace
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _QUANTILES: Final = 1001
 
 
@@ -158,6 +161,42 @@ class Bundle:
             raise BundleError(message) from None
 
     @cached_property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """Communities and neighbourhoods at some horizons, by the account numbers of the bundle's snapshot.
+
+        Raises:
+            BundleError: If they are missing or cannot be read.
+        """
+        path = self.path / "epochs.npz"
+        try:
+            with np.load(path) as stored:
+                return tuple(
+                    Epoch.of({name: stored[f"{number}.{name}"] for name in Epoch.ARRAYS})
+                    for number in range(self.manifest["epochs"])
+                )
+        except FileNotFoundError:
+            raise BundleError(_missing(path)) from None
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile):
+            message = f"{path}: damaged, communities cannot be read; run `ringwatch train` again"
+            raise BundleError(message) from None
+
+    def epochs_for(self, snapshot: Snapshot) -> tuple[Epoch, ...]:
+        """The epochs by the account numbers of a snapshot.
+
+        Args:
+            snapshot: The bundle's own, a later one of the same platform, or another one with the schema.
+
+        Returns:
+            The epochs; accounts that the snapshot does not hold are gone from them.
+        """
+        if snapshot.id == self.manifest["snapshot"]:
+            return self.epochs
+        here = pl.DataFrame({"account_id": snapshot.account_ids.to_list()}).with_row_index("now")
+        place = self.scores.select("account", "account_id").join(here, on="account_id", how="left")
+        now = place.sort("account")["now"].cast(pl.Int64).fill_null(-1).to_numpy()
+        return tuple(epoch.renumbered(now, snapshot.n_accounts) for epoch in self.epochs)
+
+    @cached_property
     def scores(self) -> pl.DataFrame:
         """Columns account, account_id, score, percentile, oof_score (null where never held out)."""
         return pl.read_parquet(self.path / "scores.parquet")
@@ -177,18 +216,24 @@ class BundleDraft:
         seed: Of the training.
         supervision: See `gnn.targets.Targets`.
         n_folds: Number of folds that held accounts out.
+        epochs: Communities and neighbourhoods that scoring reads, the earliest first.
+        model: Which trees.
         metrics: Held-out figures by moment.
         baselines: Those of the baselines by moment.
         sage: GraphSAGE fitted on all labels.
+        left_out: What was not tried for lack of time.
     """
 
     snapshot: Snapshot
     seed: int
     supervision: str
     n_folds: int
+    epochs: tuple[Epoch, ...]
+    model: str
     metrics: dict[str, Any] = field(default_factory=dict)
     baselines: dict[str, Any] = field(default_factory=dict)
     sage: Sage | None = None
+    left_out: list[str] = field(default_factory=list)
     _heads: list[Head] = field(default_factory=list)
     _scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     _held_out: dict[str, NDArray[np.float64] | None] = field(default_factory=dict)
@@ -228,6 +273,8 @@ class BundleDraft:
                     (folder / f"trees_{number}.txt").write_text(texts[head.moment])
             if self.sage is not None:
                 np.savez(folder / "sage.npz", **self.sage.state)  # type: ignore[arg-type]
+            arrays = {f"{number}.{name}": array for number, name, array in self._epoch_arrays()}
+            np.savez(folder / "epochs.npz", **arrays)  # type: ignore[arg-type]
             points = np.linspace(0.0, 1.0, _QUANTILES)
             np.savez(
                 folder / "quantiles.npz",
@@ -258,7 +305,10 @@ class BundleDraft:
             "supervision": self.supervision,
             "calibrated": self.supervision == "supervised" and any(self.metrics.values()),
             "seed": self.seed,
+            "model": self.model,
+            "left_out": self.left_out,
             "folds": self.n_folds,
+            "epochs": len(self.epochs),
             "moments": [head.moment for head in self._heads],
             "features": [spec.name for spec in input_specs(self.snapshot, with_contact=False)],
             "graph_sage": None
@@ -277,6 +327,11 @@ class BundleDraft:
             "baselines": self.baselines,
         }
 
+    def _epoch_arrays(self) -> Iterator[tuple[int, str, NDArray[Any]]]:
+        for number, epoch in enumerate(self.epochs):
+            for name, array in epoch.arrays.items():
+                yield number, name, array
+
     def _digest(self, manifest: dict[str, Any], texts: dict[str, str]) -> str:
         digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
         for moment in sorted(texts):
@@ -284,6 +339,8 @@ class BundleDraft:
         if self.sage is not None:
             for name in sorted(self.sage.state):
                 digest.update(self.sage.state[name].tobytes())
+        for _, _, array in self._epoch_arrays():
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The columns that the heads see: live features, sums over links, contact where it proved itself."""
+"""The columns that the heads see: live features, links, communities, contact where it proved itself."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features import CONTACT_FEATURES, FeatureSpec, compute, contact, extras_of, registry_of
-from rings import LINK_FEATURES, link_features
+from rings import LINK_FEATURES, around_specs, community_specs, link_features, neighbourhoods
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from features import Queries, Source
     from features.visibility import Extras
     from graph_etl import Snapshot
+    from rings import Epoch
 
 
 def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:
@@ -27,24 +30,38 @@ def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:
     Returns:
         One spec for each column.
     """
-    specs = [*registry_of(source).specs, *LINK_FEATURES]
+    specs = [
+        *registry_of(source).specs,
+        *LINK_FEATURES,
+        *community_specs(source),
+        *around_specs(source),
+    ]
     return [*specs, *CONTACT_FEATURES] if with_contact else specs
 
 
-def inputs(source: Source, queries: Queries, extras: Extras | None = None) -> NDArray[np.float32]:
+def inputs(
+    source: Source, queries: Queries, extras: Extras | None = None, epochs: Sequence[Epoch] = ()
+) -> NDArray[np.float32]:
     """Compute all columns that need no verdicts.
 
     Args:
         source: The graph.
         queries: ``Q`` questions.
         extras: What `features.extras_of` gives for the questions, where it is known already.
+        epochs: Communities and neighbourhoods at some horizons, as a bundle keeps them; without one that is
+            early enough their columns are NaN.
 
     Returns:
         ``float32[Q, F]``, as of each question's horizon.
     """
     brought = extras_of(source, queries) if extras is None else extras
-    live = compute(source, queries, extras=brought)
-    return np.hstack([live, link_features(source, queries, extras=brought)])
+    return np.hstack(
+        [
+            compute(source, queries, extras=brought),
+            link_features(source, queries, extras=brought, epochs=epochs),
+            neighbourhoods(source, queries, epochs, brought),
+        ]
+    )
 
 
 def with_contacts(

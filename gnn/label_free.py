@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from features import FeatureSpec
 
+# What a newcomer shares and whom it is linked to, that within the hour a little more.
+WEIGHTS: Final = {"shared.joint": 1.0, "link.sum": 1.0, "shared.within_1h": 0.25, "link.within_1h": 0.25}
 # Without a declared prevalence: a share that analysts of sign-up fraud call usual; it only sets the level.
 _USUAL_PREVALENCE: Final = 0.05
 
@@ -31,9 +33,10 @@ def label_free_margin(specs: Sequence[FeatureSpec], columns: NDArray[np.float32]
         ``float64[Q]``; greater is more suspicious. It is the logarithm of the sum over an account's links.
     """
     places = {spec.name: place for place, spec in enumerate(specs)}
-    joint = columns[:, places["shared.joint"]].astype(np.float64)
-    close = columns[:, places["shared.within_1h"]].astype(np.float64)
-    return np.nan_to_num(joint) + 0.25 * np.nan_to_num(close)
+    margin = np.zeros(len(columns))
+    for name, weight in WEIGHTS.items():
+        margin += weight * np.nan_to_num(columns[:, places[name]].astype(np.float64))
+    return margin
 
 
 def label_free_calibration(margin: NDArray[np.float64], prevalence: float | None) -> Calibration:

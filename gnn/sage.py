@@ -14,9 +14,12 @@ from gnn.sage_kernel import FANOUTS, Sage
 from gnn.sampler import Sample, sample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from features import Queries, Source
+    from rings import Epoch
 
 # Accounts whose samples are held in memory at a time.
 _SCORE_BATCH: Final = 4096
@@ -33,31 +36,34 @@ class SageInputs:
         profile_width: Width of a profile.
         shared: ``float32[A, P]`` profiles at the end, to the last bit those that each question would compute
             for itself, or None.
+        epochs: Communities and neighbourhoods that the questions' own rows read, where rows are not given.
     """
 
     source: Source
     profile_width: int
     shared: NDArray[np.float32] | None = None
+    epochs: Sequence[Epoch] = ()
 
     @classmethod
-    def of(cls, source: Source, queries: Queries) -> SageInputs:
+    def of(cls, source: Source, queries: Queries, epochs: Sequence[Epoch] = ()) -> SageInputs:
         """Prepare for a batch of questions.
 
         Args:
             source: The snapshot, or the live graph over it.
             queries: The questions.
+            epochs: See `SageInputs.epochs`.
 
         Returns:
             Where their samples come from.
         """
         width = open_graph(source).width
         if isinstance(source, LiveGraph) or len(queries.ext_node):
-            return cls(source, width)
+            return cls(source, width, epochs=epochs)
         # Nearly all accounts will be met: describing each once is then the cheaper way.
         many = len(queries) * _NEIGHBOURS >= source.n_accounts
         if many and bool((queries.horizon == source.end_horizon).all()):
-            return cls(source, width, profiles(source))
-        return cls(source, width)
+            return cls(source, width, profiles(source), epochs)
+        return cls(source, width, epochs=epochs)
 
     def draw(self, queries: Queries, fanouts: tuple[int, int], *, latest: bool, seed: int = 0) -> Sample:
         """Sample around the questions."""
@@ -92,7 +98,7 @@ def run_sage(
     if not model.row_width:
         rows = None
     elif rows is None:
-        rows = rows_of(inputs.source, queries)
+        rows = rows_of(inputs.source, queries, epochs=inputs.epochs)
     if len(queries) <= _SCORE_BATCH:
         return model.forward(inputs.draw(queries, model.fanouts, latest=True), rows)
     odds: list[NDArray[np.float64]] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features import Contact, KnownBad, LiveGraph, contact, extras_of, known_bad_of, moment_ms
+from features.queries import EVENT
 from gnn.bundle import percentile_of
 from gnn.errors import BundleError
 from gnn.inputs import input_specs, inputs
@@ -75,6 +76,7 @@ class Scorer:
             self.known_bad = known_bad_of(source, untimed=True)
         self._quantiles = {moment: bundle.quantiles(moment) for moment in bundle.moments}
         self._ages = {moment: moment_ms(moment) for moment in bundle.moments}
+        self.epochs = bundle.epochs_for(self.snapshot)
         # Read now, so that a missing or damaged file shows here and not at the first question.
         self._sage = bundle.sage if any(head.blend.weight > 0.0 for head in bundle.heads.values()) else None
 
@@ -90,8 +92,11 @@ class Scorer:
             age_ms: Milliseconds since it first appeared.
 
         Returns:
-            The latest moment that it has reached; the last head where moments are not reached by age.
+            The head for events once it has signed up, if there is one; else the latest moment that it has
+            reached; the last head where moments are not reached by age.
         """
+        if age_ms > 0 and EVENT in self.bundle.heads:
+            return EVENT
         reached = [(age, name) for name, age in self._ages.items() if age is not None and age <= age_ms]
         return max(reached)[1] if reached else self.bundle.moments[-1]
 
@@ -115,15 +120,15 @@ class Scorer:
             raise BundleError(message)
         head = self.bundle.heads[name]
         extras = extras_of(self.source, queries)
-        columns = inputs(self.source, queries, extras)
+        columns = rows = inputs(self.source, queries, extras, self.epochs)
         if head.contact:
-            columns = np.hstack([columns, self._contact(queries, self._timed, extras).features])
+            columns = np.hstack([rows, self._contact(queries, self._timed, extras).features])
         if head.booster is None:
             margin = label_free_margin(self.specs, columns)
         else:
             odds = None
             if head.blend.weight > 0.0 and self._sage is not None:
-                odds, _ = run_sage(self._sage, SageInputs.of(self.source, queries), queries)
+                odds, _ = run_sage(self._sage, SageInputs.of(self.source, queries), queries, rows=rows)
             margin = head.blend(margins(head.booster, columns), odds)
         score = head.calibration(margin)
         return ScoreResult(

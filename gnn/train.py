@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features import Queries, known_bad_of, last_time_ms, moment_ms, registry_of
-from gnn.blend import Blend, choose_blend
+from features import Queries, known_bad_of, last_time_ms, moment_ms
+from gnn.blend import choose_blend
+from gnn.budget import Budget
 from gnn.bundle import Bundle, BundleDraft, Head
-from gnn.calibration import Calibration, fit_calibration
-from gnn.inputs import input_specs, inputs, with_contacts
+from gnn.calibration import fit_calibration
+from gnn.event_head import fit_event_head
+from gnn.inputs import input_specs, inputs
 from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import SageInputs, run_sage
+from gnn.sage_gain import Gain, gain_of, held_together
+from gnn.stages import Moment, Run
 from gnn.targets import Targets, targets
-from gnn.trees import ROUNDS, SHAPES, Shape, fit_trees, margins
-from gnn.validation import Fold, canonical_order, folds
+from gnn.trees import ROUNDS, SHAPES, Model, Shape, check_model, fit_trees, margins, mixed
+from gnn.validation import TEST, TRAIN, VALIDATION, canonical_order, folds
 from graph_etl import NO_TIME
 from graph_etl.errors import RingwatchError
+from rings import epochs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,59 +35,13 @@ if TYPE_CHECKING:
 
 # Contact with known bad accounts becomes an input only where held-out average precision gains this much.
 _CONTACT_GAIN: Final = 0.005
-_BASELINE_ROUNDS: Final = 150
 _MANY_ACCOUNTS: Final = 20_000
+# Networks that GraphSAGE averages where it is blended in.
+_MEMBERS: Final = 3
 
 
 class TrainingError(RingwatchError):
     """A snapshot that nothing can be learned from."""
-
-
-@dataclass(slots=True)
-class _Moment:
-    """All accounts as they looked at one moment of their life, and what was learned about them there."""
-
-    name: str
-    queries: Queries
-    columns: NDArray[np.float32]
-    reached: NDArray[np.bool_]
-    contact: bool = False
-    rounds: int = ROUNDS[-1]
-    shape: Shape = SHAPES[0]
-    trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    sage: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    blend: Blend = field(default_factory=lambda: Blend(0.0))
-    calibration: Calibration = field(default_factory=lambda: Calibration(1.0, 0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What all stages of one training share."""
-
-    snapshot: Snapshot
-    seed: int
-    n_threads: int
-    tell: Callable[[str, int, int], None]
-    since: NDArray[np.int64]
-    until: NDArray[np.int64]
-    folds: tuple[Fold, ...]
-    final: Targets
-
-    def columns(
-        self, moment: _Moment, cut_ms: int | None, held_out: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Inputs of all accounts, verdicts of the held-out and those after the cut unknown."""
-        if not moment.contact:
-            return moment.columns
-        since = self.since.copy()
-        if cut_ms is not None:
-            since[since >= self.snapshot.horizon_at(cut_ms)] = np.iinfo(np.int64).max
-        since[held_out] = np.iinfo(np.int64).max
-        return with_contacts(self.snapshot, moment.queries, moment.columns, since, self.until)
-
-    def judged(self, moment: _Moment, held_out: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Accounts with a label that reached the moment and have a held-out margin."""
-        return np.flatnonzero((self.final.label >= 0) & moment.reached & ~np.isnan(held_out))
 
 
 def train(
@@ -91,6 +50,9 @@ def train(
     *,
     seed: int = 0,
     split: int | None = None,
+    model: Model = "lightgbm",
+    budget_s: float | None = None,
+    without: Collection[str] = (),
     n_threads: int | None = None,
     publish: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
@@ -104,7 +66,13 @@ def train(
         snapshot: The snapshot.
         workspace: Where the bundle goes.
         seed: Of everything random; the same seed and number of threads give the same bundle.
-        split: Number of a given split to train on; the fold table if None.
+        split: Number of a given split to train on; the fold table if None. Its training part is fitted on,
+            its validation part chooses, its test part is only reported on.
+        model: ``lightgbm``, ``xgboost``, ``extra_trees`` or ``random_forest``.
+        budget_s: Seconds that the search may take; as much as it needs if None. Within a budget shapes,
+            verdict inputs, the head for events and GraphSAGE may be left out, and the bundle says so.
+        without: Families of inputs (see `features.FeatureSpec`) that no model may use, to measure what each
+            is worth; ``contact`` and ``graph_sage`` leave those stages out.
         n_threads: Threads of trees and GraphSAGE; by the number of accounts if None, since on small data
             starting threads costs more than they bring.
         publish: Whether the bundle becomes the workspace's current one.
@@ -115,72 +83,96 @@ def train(
 
     Raises:
         TrainingError: If the snapshot holds no accounts.
+        TreesError: If there is no such model, or its library is not installed.
     """
     if snapshot.n_accounts == 0:
         message = f"snapshot {snapshot.id} holds no accounts; map `accounts` or an account's end of `events`"
         raise TrainingError(message)
-    final = targets(snapshot)
-    if split is not None and snapshot.splits is not None:
-        part = np.asarray(snapshot.splits)[:, split]
-        final = Targets(np.where(part == 0, final.label, -1).astype(np.int8), final.weight, final.supervision)
-    known_bad = known_bad_of(snapshot, untimed=False)
-    since, until = known_bad.since, known_bad.until
-    held_out = tuple(folds(snapshot, split)) if final.supervision != "label_free" else ()
-    judge = targets(snapshot) if split is not None else final
-    threads = n_threads or (1 if snapshot.n_accounts < _MANY_ACCOUNTS else 2)
-    run = _Run(
-        snapshot,
-        seed,
-        threads,
-        progress or (lambda _stage, _done, _total: None),
-        since,
-        until,
-        held_out,
-        judge,
-    )
-    moments: list[_Moment] = []
-    names = snapshot.manifest["moments"]
-    for number, name in enumerate(names):
-        run.tell("features", number, len(names))
-        queries = Queries.for_accounts(snapshot, moment=name)
-        moments.append(_Moment(name, queries, inputs(snapshot, queries), _reached(snapshot, name)))
-    run.tell("features", len(names), len(names))
-    draft = BundleDraft(snapshot, seed, final.supervision, len(held_out))
-    if final.supervision == "label_free":
+    check_model(model)
+    run = _prepare(snapshot, seed, split, model, Budget(budget_s), without, n_threads, progress)
+    moments = _moments(run)
+    draft = BundleDraft(snapshot, seed, run.final.supervision, len(run.folds), run.epochs, model)
+    if run.final.supervision == "label_free":
         for moment in moments:
             margin = label_free_margin(input_specs(snapshot, with_contact=True), moment.columns)
             moment.calibration = label_free_calibration(margin, snapshot.manifest.get("prevalence"))
             draft.add(Head(moment.name, None, moment.blend, moment.calibration, contact=False), margin, None)
         return draft.write(workspace, publish=publish)
-    sage = _graph_sage(run, moments, final)
     for moment in moments:
         _held_out_trees(run, moment)
+    _event_head(run, draft)
+    _held_out_sage(run, moments)
+    for moment in moments:
         _choose(run, moment)
+    sage = _final_sage(run, moments)
     for number, moment in enumerate(moments):
         run.tell("final fit", number, len(moments))
-        rows = _labelled(snapshot, final)
-        rows = rows[moment.reached[rows]]
-        columns = run.columns(moment, None, np.zeros(0, np.int64))
-        booster = fit_trees(
-            columns[rows],
-            final.label[rows],
-            final.weight[rows],
-            rounds=moment.rounds,
-            shape=moment.shape,
-            seed=seed,
-            n_threads=threads,
-        )
-        head = Head(moment.name, booster, moment.blend, moment.calibration, contact=moment.contact)
-        odds = None
-        if moment.blend.weight > 0.0:
-            odds, _ = run_sage(sage, SageInputs.of(snapshot, moment.queries), moment.queries)
-        held = moment.blend(moment.trees, moment.sage)
-        draft.add(head, moment.blend(margins(booster, columns), odds), moment.calibration(held))
-        draft.metrics[moment.name] = _metrics(run, moment)
-        draft.baselines[moment.name] = _baselines(run, moment)
+        _finish(run, moment, sage, draft)
     run.tell("final fit", len(moments), len(moments))
     draft.sage = sage
+    draft.left_out = run.budget.left_out
     return draft.write(workspace, publish=publish)
+
+
+def _prepare(
+    snapshot: Snapshot,
+    seed: int,
+    split: int | None,
+    model: Model,
+    budget: Budget,
+    without: Collection[str],
+    n_threads: int | None,
+    progress: Callable[[str, int, int], None] | None,
+) -> Run:
+    judge = final = targets(snapshot)
+    chooses = reports = np.ones(snapshot.n_accounts, np.bool_)
+    if split is not None and snapshot.splits is not None:
+        part = np.asarray(snapshot.splits)[:, split]
+        label = np.where(part == TRAIN, final.label, -1).astype(np.int8)
+        final = Targets(label, final.weight, final.supervision)
+        chooses, reports = part == VALIDATION, part == TEST
+    known_bad = known_bad_of(snapshot, untimed=False)
+    tell = progress or (lambda _stage, _done, _total: None)
+    tell("communities", 0, 1)
+    epochs = epochs_of(snapshot, snapshot.manifest["moments"], seed)
+    tell("communities", 1, 1)
+    return Run(
+        snapshot=snapshot,
+        seed=seed,
+        n_threads=n_threads or (1 if snapshot.n_accounts < _MANY_ACCOUNTS else 2),
+        tell=tell,
+        since=known_bad.since,
+        until=known_bad.until,
+        folds=tuple(folds(snapshot, split)) if final.supervision != "label_free" else (),
+        final=final,
+        judge=judge,
+        chooses=chooses,
+        reports=reports,
+        epochs=epochs,
+        model=model,
+        without=frozenset(without),
+        budget=budget,
+    )
+
+
+def _moments(run: Run) -> list[Moment]:
+    """The inputs of all accounts at each moment that the spec asks for."""
+    names = run.snapshot.manifest["moments"]
+    left_out = [
+        place
+        for place, spec in enumerate(input_specs(run.snapshot, with_contact=False))
+        if spec.family in run.without
+    ]
+    found: list[Moment] = []
+    for number, name in enumerate(names):
+        run.tell("features", number, len(names))
+        queries = Queries.for_accounts(run.snapshot, moment=name)
+        columns = inputs(run.snapshot, queries, epochs=run.epochs)
+        # Trees never split a column without values: what is left out here plays no part in scoring either.
+        columns[:, left_out] = np.nan
+        found.append(Moment(name, queries, columns, _reached(run.snapshot, name)))
+    run.tell("features", len(names), len(names))
+    return found
 
 
 def _reached(snapshot: Snapshot, moment: str) -> NDArray[np.bool_]:
@@ -195,29 +187,153 @@ def _reached(snapshot: Snapshot, moment: str) -> NDArray[np.bool_]:
     return reached
 
 
-def _labelled(snapshot: Snapshot, labels: Targets) -> NDArray[np.int64]:
-    order = canonical_order(snapshot)
-    return order[labels.label[order] >= 0]
+def _labelled(run: Run) -> NDArray[np.int64]:
+    order = canonical_order(run.snapshot)
+    return order[run.final.label[order] >= 0]
 
 
-def _graph_sage(run: _Run, moments: Sequence[_Moment], final: Targets) -> Sage:
-    """Held-out log odds for every moment, then the model on all labels."""
+def _held_out_trees(run: Run, moment: Moment) -> None:
+    """Held-out margins; number of trees and verdict inputs chosen by them.
+
+    On small data both shapes are grown and their margins averaged: better than the better of the two.
+    """
+    small = run.snapshot.n_accounts < _MANY_ACCOUNTS
+    step = f"trees at {moment.name}"
+    shapes: list[Shape] = [SHAPES[0]]
+    for shape in SHAPES[1:] if small else ():
+        if run.budget.allows(f"{shape} trees at {moment.name}", like=step, kept=(step,)):
+            shapes.append(shape)
+    with run.budget.step(step):
+        moment.trees, moment.rounds, plain = _out_of_fold(run, moment, shapes)
+    nobody_known = bool((run.since == np.iinfo(np.int64).max).all())
+    if nobody_known or "contact" in run.without or np.isnan(moment.trees).all():
+        return
+    if not run.budget.allows(f"verdicts of others at {moment.name}", like=step, kept=(step,)):
+        return
+    moment.contact = True
+    trees, rounds, precision = _out_of_fold(run, moment, shapes)
+    if precision >= plain + _CONTACT_GAIN:
+        moment.trees, moment.rounds = trees, rounds
+    else:
+        moment.contact = False
+
+
+def _out_of_fold(
+    run: Run, moment: Moment, shapes: Sequence[Shape]
+) -> tuple[NDArray[np.float64], dict[Shape, int], float]:
+    """Mean margins over the shapes, the number of trees of each, average precision of the mean."""
+    note = " with verdicts of others" if moment.contact else ""
+    parts: list[NDArray[np.float64]] = []
+    rounds: dict[Shape, int] = {}
+    for shape in shapes:
+        table = np.full((len(ROUNDS), run.snapshot.n_accounts), np.nan)
+        for number, fold in enumerate(run.folds):
+            run.tell(f"{shape} trees at {moment.name}{note}", number, len(run.folds))
+            columns = run.columns(moment, fold.cut_ms, fold.held_out)
+            rows = fold.train[(fold.targets.label[fold.train] >= 0) & moment.reached[fold.train]]
+            booster = fit_trees(
+                columns[rows],
+                fold.targets.label[rows],
+                fold.targets.weight[rows],
+                shape=shape,
+                seed=run.seed,
+                n_threads=run.n_threads,
+                model=run.model,
+            )
+            for place, count in enumerate(ROUNDS):
+                table[place, fold.held_out] = margins(booster, columns[fold.held_out], count)
+        run.tell(f"{shape} trees at {moment.name}{note}", len(run.folds), len(run.folds))
+        precision = [_precision(run, moment, row) for row in table]
+        # Where nothing can be judged all are 0: then as many trees as there are.
+        best = int(np.argmax(precision)) if max(precision) > 0.0 else len(ROUNDS) - 1
+        parts.append(table[best])
+        rounds[shape] = ROUNDS[best]
+    mean = np.mean(parts, axis=0)
+    return mean, rounds, _precision(run, moment, mean)
+
+
+def _precision(run: Run, moment: Moment, margin: NDArray[np.float64]) -> float:
+    """Average precision on the accounts that choose; 0 where one of the classes is missing."""
+    from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
+
+    judged = run.choosing(moment, margin)
+    label, weight = run.judge.label[judged], run.judge.weight[judged]
+    if len(np.unique(label)) < 2:
+        return 0.0
+    return float(average_precision_score(label, margin[judged], sample_weight=weight))
+
+
+def _event_head(run: Run, draft: BundleDraft) -> None:
+    """The head for accounts at their events; before the others, since exports take the last one."""
+    first = run.snapshot.manifest["moments"][0]
+    if not run.budget.allows("the head for events", like=f"trees at {first}", kept=(f"trees at {first}",)):
+        return
+    event = fit_event_head(
+        run.snapshot,
+        run.final,
+        epochs=run.epochs,
+        model=run.model,
+        seed=run.seed,
+        n_threads=run.n_threads,
+        progress=run.tell,
+    )
+    if event is not None:
+        draft.add(event.head, event.margin, None)
+        draft.metrics[event.head.moment] = event.metrics
+
+
+def _held_out_sage(run: Run, moments: Sequence[Moment]) -> None:
+    """Held-out log odds of GraphSAGE; no further folds once they can add nothing worth having anywhere."""
     for moment in moments:
         moment.sage = np.full(run.snapshot.n_accounts, np.nan)
-    steps = len(run.folds) + 1
+    if "graph_sage" in run.without:
+        return
     for number, fold in enumerate(run.folds):
-        run.tell("GraphSAGE", number, steps)
-        model = _fit_sage(run, moments, fold.train, fold.targets)
-        for moment in moments:
-            asked = moment.queries.take(fold.held_out)
-            moment.sage[fold.held_out], _ = run_sage(model, SageInputs.of(run.snapshot, asked), asked)
-    run.tell("GraphSAGE", len(run.folds), steps)
-    model = _fit_sage(run, moments, _labelled(run.snapshot, final), final)
-    run.tell("GraphSAGE", steps, steps)
+        if not run.budget.allows("GraphSAGE in the blend", like="GraphSAGE", kept=("GraphSAGE",)):
+            break
+        run.tell("GraphSAGE", number, len(run.folds))
+        with run.budget.step("GraphSAGE"):
+            model = _fit_sage(run, moments, fold.train, fold.targets, _MEMBERS)
+            for moment in moments:
+                asked = moment.queries.take(fold.held_out)
+                moment.sage[fold.held_out], _ = run_sage(
+                    model, SageInputs.of(run.snapshot, asked), asked, rows=moment.columns[fold.held_out]
+                )
+                moment.gain = _gain(run, moment)
+        if all(moment.gain is not None and moment.gain.hopeless for moment in moments):
+            break
+    run.tell("GraphSAGE", len(run.folds), len(run.folds))
+
+
+def _gain(run: Run, moment: Moment) -> Gain | None:
+    both = run.choosing(moment, moment.trees + moment.sage)
+    label = run.judge.label[both]
+    if len(np.unique(label)) < 2:
+        return None
+    return gain_of(
+        label,
+        moment.trees[both],
+        moment.sage[both],
+        run.judge.weight[both],
+        group=held_together(run.snapshot, both),
+        seed=run.seed,
+    )
+
+
+def _final_sage(run: Run, moments: Sequence[Moment]) -> Sage | None:
+    """The model on all labels; where no head uses it, one member for its embeddings."""
+    if "graph_sage" in run.without:
+        return None
+    run.tell("GraphSAGE on all labels", 0, 1)
+    members = _MEMBERS if any(moment.blend.weight > 0.0 for moment in moments) else 1
+    model = _fit_sage(run, moments, _labelled(run), run.final, members)
+    run.tell("GraphSAGE on all labels", 1, 1)
     return model
 
 
-def _fit_sage(run: _Run, moments: Sequence[_Moment], accounts: NDArray[np.int64], labels: Targets) -> Sage:
+def _fit_sage(
+    run: Run, moments: Sequence[Moment], accounts: NDArray[np.int64], labels: Targets, members: int
+) -> Sage:
     """One model for all moments: an account is an example at each of them."""
     from gnn.sage_fit import fit_sage  # here: scoring needs no PyTorch
 
@@ -228,145 +344,64 @@ def _fit_sage(run: _Run, moments: Sequence[_Moment], accounts: NDArray[np.int64]
         asked,
         np.tile(labels.label[accounts], copies),
         np.tile(labels.weight[accounts], copies),
+        rows=np.concatenate([moment.columns[accounts] for moment in moments]),
+        group=np.tile(held_together(run.snapshot, accounts), copies),
+        members=members,
         seed=run.seed,
         n_threads=run.n_threads,
     )
 
 
-def _held_out_trees(run: _Run, moment: _Moment) -> None:
-    """Held-out margins; shape and number of trees and verdict inputs chosen by them."""
-    small = run.snapshot.n_accounts < _MANY_ACCOUNTS
-    best = -1.0
-    for shape in SHAPES if small else SHAPES[:1]:
-        held_out, precision, rounds = _out_of_fold(run, moment, shape)
-        if precision > best:
-            best, moment.trees, moment.rounds, moment.shape = precision, held_out, rounds, shape
-    if (run.since == np.iinfo(np.int64).max).all() or np.isnan(moment.trees).all():
-        return
-    moment.contact = True
-    richer, precision, rounds = _out_of_fold(run, moment, moment.shape)
-    if precision >= best + _CONTACT_GAIN:
-        moment.trees, moment.rounds = richer, rounds
-    else:
-        moment.contact = False
-
-
-def _out_of_fold(run: _Run, moment: _Moment, shape: Shape) -> tuple[NDArray[np.float64], float, int]:
-    from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
-
-    stage = f"{shape} trees at {moment.name}{' with verdicts of others' if moment.contact else ''}"
-    table = np.full((len(ROUNDS), run.snapshot.n_accounts), np.nan)
-    for number, fold in enumerate(run.folds):
-        run.tell(stage, number, len(run.folds))
-        columns = run.columns(moment, fold.cut_ms, fold.held_out)
-        rows = fold.train[(fold.targets.label[fold.train] >= 0) & moment.reached[fold.train]]
-        booster = fit_trees(
-            columns[rows],
-            fold.targets.label[rows],
-            fold.targets.weight[rows],
-            shape=shape,
-            seed=run.seed,
-            n_threads=run.n_threads,
-        )
-        for place, rounds in enumerate(ROUNDS):
-            table[place, fold.held_out] = margins(booster, columns[fold.held_out], rounds)
-    run.tell(stage, len(run.folds), len(run.folds))
-    judged = run.judged(moment, table[0])
-    if len(np.unique(run.final.label[judged])) < 2:
-        return table[-1], 0.0, ROUNDS[-1]
-    precision = [
-        float(
-            average_precision_score(
-                run.final.label[judged], row[judged], sample_weight=run.final.weight[judged]
-            )
-        )
-        for row in table
-    ]
-    best = int(np.argmax(precision))
-    return table[best], precision[best], ROUNDS[best]
-
-
-def _choose(run: _Run, moment: _Moment) -> None:
+def _choose(run: Run, moment: Moment) -> None:
     """Blend and calibration on held-out margins."""
-    judged = run.judged(moment, moment.trees)
-    label, weight = run.final.label[judged], run.final.weight[judged]
+    judged = run.choosing(moment, moment.trees)
+    label, weight = run.judge.label[judged], run.judge.weight[judged]
     if len(np.unique(label)) < 2:
         return
-    moment.blend = choose_blend(label, moment.trees[judged], moment.sage[judged], weight)
+    if moment.gain is not None and not np.isnan(moment.sage[judged]).any():
+        moment.blend = choose_blend(label, moment.trees[judged], moment.sage[judged], weight)
     margin = moment.blend(moment.trees[judged], moment.sage[judged])
+    declared = run.snapshot.manifest.get("prevalence")
+    part = np.asarray(run.snapshot.folds)[judged]
     if run.final.supervision == "positive_unlabelled":
-        plain = fit_calibration(margin, label, weight)
+        plain = fit_calibration(margin, label, weight, part=part)
         # Elkan and Noto (2008): the mean score of labelled bad accounts is the share of bad that is labelled.
         share = float(np.average(plain(margin)[label == 1], weights=weight[label == 1]))
-        declared = run.snapshot.manifest.get("prevalence")
         scale = 1.0 / max(share, 1e-3)
         if declared is not None:
             scale = float(declared) / max(float(plain(margin).mean()), 1e-9)
-        moment.calibration = Calibration(plain.slope, plain.offset, scale)
+        moment.calibration = replace(plain, scale=scale)
     else:
-        moment.calibration = fit_calibration(margin, label, None, run.snapshot.manifest.get("prevalence"))
+        moment.calibration = fit_calibration(margin, label, None, declared, part=part)
 
 
-def _metrics(run: _Run, moment: _Moment) -> dict[str, Any]:
-    """Held-out figures of a head, and what GraphSAGE adds to it."""
-    from gnn.evaluation import calibration_error, evaluate  # here: scoring needs no scikit-learn
+def _finish(run: Run, moment: Moment, sage: Sage | None, draft: BundleDraft) -> None:
+    """The head on all labels, with its figures."""
+    from gnn.figures import baselines_of, metrics_of  # here: scoring needs no scikit-learn
 
-    margin = moment.blend(moment.trees, moment.sage)
-    judged = run.judged(moment, margin)
-    label = run.final.label[judged]
-    if len(np.unique(label)) < 2:
-        return {}
-    score = moment.calibration(margin[judged])
-    figures: dict[str, Any] = {
-        name: metric.as_dict() for name, metric in evaluate(label, margin[judged], seed=run.seed).items()
-    }
-    figures["calibration_error"] = calibration_error(label, score)
-    figures["accounts"] = len(judged)
-    figures["bad"] = int(label.sum())
-    figures["folds"] = run.snapshot.manifest["fold_policy"]
-    figures["graph_sage"] = {
-        "alone": _shown(run, label, moment.sage[judged])["average_precision"],
-        "gain": moment.blend.gain,
-        "weight": moment.blend.weight,
-    }
-    return figures
-
-
-def _baselines(run: _Run, moment: _Moment) -> dict[str, Any]:
-    """The same folds with less: no graph (own attributes only), and nothing but degrees."""
-    specs = registry_of(run.snapshot).specs
-    picks = {
-        "no graph": [i for i, spec in enumerate(specs) if spec.family == "attribute"],
-        "degree only": [i for i, spec in enumerate(specs) if spec.name.endswith(".counterparts")],
-    }
-    judged = run.judged(moment, moment.trees)
-    label = run.final.label[judged]
-    found: dict[str, Any] = {}
-    if len(np.unique(label)) < 2:
-        return found
-    found["prevalence"] = {"average_precision": {"value": float(label.mean())}, "auroc": {"value": 0.5}}
-    for name, columns in picks.items():
-        if not columns:
-            continue
-        held = np.full(run.snapshot.n_accounts, np.nan)
-        values = np.ascontiguousarray(moment.columns[:, columns])
-        for fold in run.folds:
-            booster = fit_trees(
-                values[fold.train],
-                fold.targets.label[fold.train],
-                fold.targets.weight[fold.train],
-                rounds=_BASELINE_ROUNDS,
-                seed=run.seed,
-                n_threads=run.n_threads,
-            )
-            held[fold.held_out] = margins(booster, values[fold.held_out])
-        found[name] = _shown(run, label, held[judged])
-    return found
-
-
-def _shown(run: _Run, label: NDArray[np.int8], score: NDArray[np.float64]) -> dict[str, dict[str, float]]:
-    """The two figures by which anything beside the head is judged."""
-    from gnn.evaluation import evaluate  # here: scoring needs no scikit-learn
-
-    figures = evaluate(label, score, seed=run.seed, bootstraps=30, metrics=("average_precision", "auroc"))
-    return {name: figure.as_dict() for name, figure in figures.items()}
+    rows = _labelled(run)
+    rows = rows[moment.reached[rows]]
+    columns = run.columns(moment, None, np.zeros(0, np.int64))
+    grown = [
+        fit_trees(
+            columns[rows],
+            run.final.label[rows],
+            run.final.weight[rows],
+            rounds=rounds,
+            shape=shape,
+            seed=run.seed,
+            n_threads=run.n_threads,
+            model=run.model,
+        )
+        for shape, rounds in moment.rounds.items()
+    ]
+    booster = grown[0] if len(grown) == 1 else mixed([(one, 1.0 / len(grown)) for one in grown])
+    head = Head(moment.name, booster, moment.blend, moment.calibration, contact=moment.contact)
+    odds = None
+    if moment.blend.weight > 0.0 and sage is not None:
+        where = SageInputs.of(run.snapshot, moment.queries)
+        odds, _ = run_sage(sage, where, moment.queries, rows=moment.columns)
+    held = moment.blend(moment.trees, moment.sage)
+    draft.add(head, moment.blend(margins(booster, columns), odds), moment.calibration(held))
+    draft.metrics[moment.name] = metrics_of(run, moment)
+    draft.baselines[moment.name] = baselines_of(run, moment)

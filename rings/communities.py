@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import igraph
 import numpy as np
@@ -20,8 +20,11 @@ class CommunityConfig(BaseModel):
     """How links become communities.
 
     Attributes:
-        resolution: Least mean link weight between the members of a community (constant Potts model; Traag,
-            Van Dooren and Nesterov, 2011). It has no resolution limit, so no giant component appears.
+        objective: ``potts``, the constant Potts model (Traag, Van Dooren and Nesterov, 2011), has no
+            resolution limit, so no giant component appears; ``modularity`` (Newman and Girvan, 2004) cuts a
+            platform into parts whose size follows the platform's.
+        resolution: With ``potts`` the least mean link weight between the members of a community; with
+            ``modularity`` the factor on what chance would give.
         weak: Links below this weight do not hold a community together.
         least_tie: Members whose mean link weight to the others is below this times the resolution are let go.
         smallest: Accounts that a ring has at least.
@@ -30,6 +33,7 @@ class CommunityConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    objective: Literal["potts", "modularity"] = "potts"
     resolution: float = Field(default=0.06, gt=0)
     weak: float = Field(default=0.05, ge=0)
     least_tie: float = Field(default=0.5, ge=0)
@@ -59,7 +63,7 @@ def communities(links: Links, n_accounts: int, config: CommunityConfig, seed: in
     igraph.set_random_number_generator(random.Random(seed))
     try:
         found = graph.community_leiden(
-            objective_function="CPM",
+            objective_function="CPM" if config.objective == "potts" else "modularity",
             weights=links.weight.astype(np.float64).tolist(),
             resolution=config.resolution,
             n_iterations=config.iterations,

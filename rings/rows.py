@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import get_num_threads
 
-from features.visibility import DAY_MS, HOUR_MS, Asked, Extras, Graph
+from features.view import DIRECT as DIRECT_TO
+from features.visibility import (
+    DAY_MS,
+    HOUR_MS,
+    Asked,
+    Extras,
+    Graph,
+    account_at,
+    counterpart_at,
+    is_hub,
+    n_fresh,
+    node_of,
+    size_of,
+    visible_pairs,
+)
 from rings.kernel import DIRECT, SHARED, SYNCHRONY, Partners, Strengths, compiled, partners_of, room
 
 if TYPE_CHECKING:
@@ -101,17 +115,76 @@ def write_link_features(found: Partners, n_found: int, out: Any) -> None:
 
 
 @compiled
+def _community_of(member: Any, level: int, account: int, found: Partners, n_found: int) -> Any:
+    """An account's community at a level: its own, or else the one that its links hold on to most."""
+    n_known = member.shape[1]
+    if 0 <= account < n_known and member[level, account] >= 0:
+        return np.int64(member[level, account])
+    homes = np.empty(n_found, np.int64)
+    weights = np.empty(n_found, np.float64)
+    count = 0
+    for index in range(n_found):
+        other = found.account[index]
+        if other < n_known and member[level, other] >= 0:
+            homes[count] = member[level, other]
+            weights[count] = found.weight[index]
+            count += 1
+    best = np.int64(-1)
+    most = 0.0
+    here = 0.0
+    order = np.argsort(homes[:count], kind="mergesort")
+    for step in range(count):
+        at = order[step]
+        if step == 0 or homes[at] != homes[order[step - 1]]:
+            here = 0.0
+        here += weights[at]
+        if here > most:
+            most = here
+            best = homes[at]
+    return best
+
+
+@compiled
+def _write_communities(
+    member: Any, size: Any, table: Any, widths: Any, account: int, found: Partners, n_found: int, out: Any
+) -> None:
+    """What is known of an account's community at each level, and how firmly it is tied to it."""
+    at = 0
+    for level in range(len(widths)):
+        width = widths[level]
+        home = _community_of(member, level, account, found, n_found)
+        for index in range(width + 1):
+            out[at + index] = np.nan
+        if home >= 0:
+            for index in range(width):
+                out[at + index] = table[home, index]
+            n_known = member.shape[1]
+            inside = 0 <= account < n_known and member[level, account] == home
+            tie = 0.0
+            for index in range(n_found):
+                other = found.account[index]
+                if other < n_known and member[level, other] == home:
+                    tie += found.weight[index]
+            out[at + width] = tie / max(1, size[home] - inside)
+        at += width + 1
+
+
+@compiled
 def feature_rows(
     graph: Graph,
     profiles: Any,
     strengths: Strengths,
     asked: Asked,
     extras: Extras,
+    member: Any,
+    size: Any,
+    table: Any,
+    widths: Any,
     first: int,
     last: int,
     out: Any,
 ) -> None:
-    """The link features of questions ``first:last``."""
+    """The features of links, and of communities where there are levels, of questions ``first:last``."""
     found = room()
     row = np.empty(FEATURE_WIDTH, np.float64)
     for q in range(first, last):
@@ -119,6 +192,53 @@ def feature_rows(
         write_link_features(found, n_found, row)
         for index in range(FEATURE_WIDTH):
             out[q, index] = row[index]
+        _write_communities(
+            member, size, table, widths, asked.account[q], found, n_found, out[q, FEATURE_WIDTH:]
+        )
+
+
+# Accounts read of each side, the latest first: as many as the features of direct interactions read.
+_DIRECT_PER_SIDE: Final = 64
+
+
+@compiled
+def mean_rows(
+    graph: Graph, table: Any, asked: Asked, extras: Extras, first: int, last: int, out: Any
+) -> None:
+    """Mean rows of ``table`` (by account) over the accounts that the accounts of questions dealt with."""
+    width = table.shape[1]
+    total = np.empty(width, np.float64)
+    for q in range(first, last):
+        account = np.int64(asked.account[q])
+        horizon = asked.horizon[q]
+        node = node_of(graph, account)
+        begin, end = extras.ptr[q], extras.ptr[q + 1]
+        total[:] = 0.0
+        count = 0
+        for side in range(graph.n_sides):
+            if graph.addresses[side, DIRECT_TO] == 0:
+                continue
+            span = visible_pairs(graph, side, node, horizon)
+            fresh = n_fresh(extras, begin, end, side)
+            for step in range(min(size_of(span) + fresh, _DIRECT_PER_SIDE)):
+                counterpart = counterpart_at(graph, side, span, extras, begin, end, side, fresh, step)
+                if counterpart < 0:
+                    continue
+                other = account_at(graph, counterpart)
+                if (
+                    other < 0
+                    or other == account
+                    or other >= len(table)
+                    or is_hub(graph, counterpart, horizon)
+                ):
+                    continue
+                if width == 0 or np.isnan(table[other, 0]):
+                    continue
+                for place in range(width):
+                    total[place] += table[other, place]
+                count += 1
+        for place in range(width):
+            out[q, place] = total[place] / count if count > 0 else np.nan
 
 
 # Questions that a thread takes at a time; each answer is independent, so neither this nor the number of

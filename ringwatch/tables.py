@@ -123,8 +123,9 @@ def embedding_table(place: Workspace, snapshot: Snapshot) -> pl.DataFrame:
     from gnn.sage import SageInputs, run_sage
 
     version = place.current()["bundle"]
-    sage = None if version is None else Bundle.open(place.path_of("bundle", version)).sage
-    if sage is None:
+    bundle = None if version is None else Bundle.open(place.path_of("bundle", version))
+    sage = None if bundle is None else bundle.sage
+    if bundle is None or sage is None:
         lacks = (
             "no bundle yet"
             if version is None
@@ -133,7 +134,8 @@ def embedding_table(place: Workspace, snapshot: Snapshot) -> pl.DataFrame:
         message = f"{place.path}: {lacks}; `ringwatch train` makes one from a snapshot with verdicts"
         raise WorkspaceError(message)
     queries = Queries.for_accounts(snapshot)
-    _, embedding = run_sage(sage, SageInputs.of(snapshot, queries), queries)
+    where = SageInputs.of(snapshot, queries, bundle.epochs_for(snapshot))
+    _, embedding = run_sage(sage, where, queries)
     columns = {f"e{at}": embedding[:, at] for at in range(embedding.shape[1])}
     return pl.DataFrame({"account": snapshot.account_ids.to_list(), **columns})
 

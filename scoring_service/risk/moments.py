@@ -3,6 +3,7 @@
 import numpy as np
 
 from features import moment_ms
+from features.queries import EVENT
 from graph_etl import NO_TIME, Snapshot
 
 RETROSPECTIVE = "retrospective"
@@ -25,7 +26,8 @@ class Moments:
         timed = first_seen_ms[first_seen_ms != NO_TIME]
         self._is_timed = end_ms is not None and len(timed) > 0
         median_age_ms = int(end_ms - np.median(timed)) if end_ms is not None and len(timed) else 0
-        ages = {name: moment_ms(name) for name in names}
+        self._by_doing = EVENT in names
+        ages = {name: moment_ms(name) for name in names if name != EVENT}
         self._ages: list[tuple[int, str]] = sorted(
             (median_age_ms if age_ms is None else age_ms, name) for name, age_ms in ages.items()
         )
@@ -46,6 +48,8 @@ class Moments:
             return self.last
         if is_known and first_seen_ms == NO_TIME:
             return self._ages[-1][1]
+        if is_known and self._by_doing:
+            return EVENT
         age_ms = max(0, time_ms - first_seen_ms) if is_known else 0
         chosen = self._ages[0][1]
         for from_ms, name in self._ages:

@@ -10,14 +10,19 @@ def test_exports_are_these() -> None:
     assert rings.__all__ == [
         "LINK_FEATURES",
         "CommunityConfig",
+        "Epoch",
         "LinkConfig",
         "Links",
         "RingUnknown",
         "RingsError",
         "RingsRun",
+        "around_specs",
+        "community_specs",
+        "epochs_of",
         "find",
         "link_features",
         "links",
+        "neighbourhoods",
     ]
 
 

@@ -1,0 +1,114 @@
+"""What the stages of one training share: its accounts, its folds, what was learned at each moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnn.blend import Blend
+from gnn.calibration import Calibration
+from gnn.inputs import with_contacts
+from gnn.trees import ROUNDS, SHAPES, Model, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from features import Queries
+    from gnn.budget import Budget
+    from gnn.sage_gain import Gain
+    from gnn.targets import Targets
+    from gnn.validation import Fold
+    from graph_etl import Snapshot
+    from rings import Epoch
+
+
+@dataclass(slots=True)
+class Moment:
+    """All accounts as they looked at one moment of their life, and what was learned about them there.
+
+    Attributes:
+        name: Of the moment.
+        queries: One question for each account.
+        columns: ``float32[A, F]`` of `gnn.inputs.inputs`.
+        reached: ``bool[A]``, accounts old enough to have been seen then.
+        contact: Whether contact with known bad accounts is an input.
+        rounds: Number of trees of each shape; the head is the mean of the shapes.
+        trees: ``float64[A]`` held-out margins of the trees, NaN where never held out.
+        sage: ``float64[A]`` likewise of GraphSAGE.
+        gain: What GraphSAGE adds, as far as it was tried.
+        blend: How the two are mixed.
+        calibration: From margin to score.
+    """
+
+    name: str
+    queries: Queries
+    columns: NDArray[np.float32]
+    reached: NDArray[np.bool_]
+    contact: bool = False
+    rounds: dict[Shape, int] = field(default_factory=lambda: {SHAPES[0]: ROUNDS[-1]})
+    trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    sage: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    gain: Gain | None = None
+    blend: Blend = field(default_factory=lambda: Blend(0.0))
+    calibration: Calibration = field(default_factory=lambda: Calibration(1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all stages of one training share.
+
+    Attributes:
+        snapshot: What is learned from.
+        seed: Of everything random.
+        n_threads: Of trees and GraphSAGE.
+        tell: Called with a stage, steps done and steps in all.
+        since: ``int64[A]``, from which position each account is known bad.
+        until: ``int64[A]``, up to which.
+        folds: The folds.
+        final: Labels to fit on in the end.
+        judge: Labels to judge by: with a given split they hold those of its other parts too.
+        chooses: ``bool[A]``, accounts whose labels may choose among models.
+        reports: ``bool[A]``, accounts that the figures are told for.
+        epochs: Communities and neighbourhoods at some horizons.
+        model: Which trees.
+        without: Families of inputs, and stages, that are left out.
+        budget: The time that may be taken.
+    """
+
+    snapshot: Snapshot
+    seed: int
+    n_threads: int
+    tell: Callable[[str, int, int], None]
+    since: NDArray[np.int64]
+    until: NDArray[np.int64]
+    folds: Sequence[Fold]
+    final: Targets
+    judge: Targets
+    chooses: NDArray[np.bool_]
+    reports: NDArray[np.bool_]
+    epochs: tuple[Epoch, ...]
+    model: Model
+    without: Collection[str]
+    budget: Budget
+
+    def columns(self, moment: Moment, cut_ms: int | None, held_out: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Inputs of all accounts, verdicts of the held-out and those after the cut unknown."""
+        if not moment.contact:
+            return moment.columns
+        since = self.since.copy()
+        if cut_ms is not None:
+            since[since >= self.snapshot.horizon_at(cut_ms)] = np.iinfo(np.int64).max
+        since[held_out] = np.iinfo(np.int64).max
+        return with_contacts(self.snapshot, moment.queries, moment.columns, since, self.until)
+
+    def choosing(self, moment: Moment, margin: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Accounts that reached the moment, have a held-out margin and may choose."""
+        return np.flatnonzero((self.judge.label >= 0) & moment.reached & self.chooses & ~np.isnan(margin))
+
+    def reported(self, moment: Moment, margin: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Accounts that reached the moment, have a held-out margin and are told of."""
+        return np.flatnonzero((self.judge.label >= 0) & moment.reached & self.reports & ~np.isnan(margin))
