@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from features import Queries
     from gnn.reasons import Reason
     from gnn.scorer import Scorer, ScoreResult
+    from rings import Epoch
 
 # Nodes that are taken away alone: those that tie it most, and of the others those with the most users. Of
 # these, the ones that matter most, and the most firmly linked accounts, are weighed against each other.
@@ -279,6 +280,7 @@ class _Asked:
         self._account = int(query.account[0])
         self._horizon = int(query.horizon[0])
         self._own = self._live.account_node(self._account) if self._account >= 0 else -1
+        self._epochs = tuple(_epoch_without(epoch, self._account) for epoch in scorer.epochs)
         sides = self._view.relation_sides[query.ext_relation, query.ext_outgoing.view(np.int8)]
         self._brought = [
             (place, int(node), int(side))
@@ -291,6 +293,7 @@ class _Asked:
         edges = [edge for piece in pieces for edge in piece.edges]
         other = copy(self._scorer)
         other.source = without(self._live, edges) if edges else self._live
+        other.epochs = self._epochs
         self.n_scores += 1
         return float(other.score(self._less(gone), self._moment).score[0])
 
@@ -564,6 +567,18 @@ def _reordered(reason: Reason, order: Sequence[_Piece]) -> list[dict[str, Any]]:
         kinds = {item["kind"] for item in reason.evidence if item["type"] == "shared_node"}
         found = [item for item in found if item["kind"] in kinds]
     return [*others, *found[:_NODES_NAMED]] if found else reason.evidence
+
+
+def _epoch_without(epoch: Epoch, account: int) -> Epoch:
+    """An epoch in which an account is in no community: it joins the one that what is left of its links says.
+
+    Its place there stands for the very edges that are taken away.
+    """
+    if not 0 <= account < epoch.member.shape[1]:
+        return epoch
+    member = np.array(epoch.member)
+    member[:, account] = -1
+    return replace(epoch, member=member)
 
 
 def _log_odds(score: float) -> float:

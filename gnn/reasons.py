@@ -10,6 +10,7 @@ import numpy as np
 
 from features import FeatureSpec
 from gnn.catalogue import REASON_CATALOGUE
+from gnn.label_free import WEIGHTS
 from gnn.shared_nodes import SharedNode, account_id, kind_and_key, shared_nodes
 from gnn.trees import margins
 from gnn.wording import how_many, side_in_words, spoken, with_article
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 # Log odds; less than this changes no decision.
 _LEAST_WEIGHT: Final = 0.1
-_LABEL_FREE: Final = ("shared.joint", "shared.within_1h")
 
 _CODE_OF_FAMILY: Final = {
     "attribute": "ACCOUNT_DETAILS",
@@ -111,13 +111,13 @@ class _Grouping:
         kinds: Code and group of each kind of reason, in the order of their first columns.
         of_column: ``int64[F]``, index into ``kinds``.
         place: Column of each name.
-        label_free: ``bool[F]``, columns that the score of the first day is made of.
+        label_free: ``float64[F]``, weights of the columns in the score of the first day.
     """
 
     kinds: Sequence[tuple[str, str]]
     of_column: NDArray[np.int64]
     place: dict[str, int]
-    label_free: NDArray[np.bool_]
+    label_free: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _grouping(scorer: Scorer, n_columns: int) -> _Grouping:
             kinds=tuple(kinds),
             of_column=np.array([kinds[_code(spec)] for spec in specs], dtype=np.int64),
             place={spec.name: column for column, spec in enumerate(specs)},
-            label_free=np.array([spec.name in _LABEL_FREE for spec in specs], dtype=np.bool_),
+            label_free=np.array([WEIGHTS.get(spec.name, 0.0) for spec in specs]),
         )
     return found
 
@@ -173,7 +173,7 @@ def _impacts(
     grouping = _grouping(scorer, result.features.shape[1])
     values = result.features[row : row + 1]
     if head.shapley is None:
-        contributions = np.where(grouping.label_free, np.nan_to_num(values[0]), 0.0)
+        contributions = grouping.label_free * np.nan_to_num(values[0].astype(np.float64))
     else:
         contributions = head.shapley.attributions(values) * (1.0 - head.blend.weight)
     weights = np.bincount(grouping.of_column, contributions, minlength=len(grouping.kinds))
