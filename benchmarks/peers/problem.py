@@ -101,6 +101,12 @@ class Part:
         """Whether both classes are in both, train and valid, so that validation says something."""
         return all(len(np.unique(self.label[rows])) == 2 for rows in (self.train, self.valid))
 
+    @property
+    def least(self) -> int:
+        """Number of labels of the rarer class, in train and valid together."""
+        known = self.label[np.concatenate([self.train, self.valid])]
+        return int(min((known == 0).sum(), (known == 1).sum()))
+
     def everything(self) -> NDArray[np.int64]:
         """All examples with a label: train and valid together.
 

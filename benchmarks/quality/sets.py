@@ -18,7 +18,7 @@ from benchmarks.quality.reduced import drawn, keeping
 from benchmarks.quality.slices import unlinked, unseen_rings
 from features import Queries
 from gnn.inputs import input_specs
-from gnn.targets import targets
+from gnn.targets import MIN_OF_A_CLASS, targets
 from graph_etl import NO_TIME, Snapshot, Workspace, build, load_spec
 from graph_etl.identifiers import HASH_KEY_VARIABLE
 
@@ -173,7 +173,9 @@ class DataSet:
         reduced = keeping(self.snapshot, self.workspace, kept, bad_only=verdicts.bad_only)
         known = targets(reduced).label
         if not self.splits:
-            return replace(self, parts=fold_parts(reduced), verdicts=verdicts)
+            judged = {part.name for part in self.parts}
+            parts = tuple(part for part in fold_parts(reduced) if part.name in judged)
+            return replace(self, parts=parts, verdicts=verdicts)
         at = verdicts.seed % len(self.parts)
         whole = np.asarray(self.snapshot.splits)[:, self.splits[at]]
         part = Part.of_split(self.parts[at].name, whole, known)
@@ -306,7 +308,8 @@ def by_folds(snapshot: Snapshot, workspace: Workspace, judged: Judged) -> DataSe
         The data set. Validation is the next fold (the previous block where folds are blocks of time); what
         it chose is fitted again with it.
     """
-    parts = fold_parts(snapshot)
+    # Ringwatch holds out no fold beside which there is too little to learn from, so nobody is judged there.
+    parts = tuple(part for part in fold_parts(snapshot) if part.least >= MIN_OF_A_CLASS)
     covered = np.zeros(snapshot.n_accounts, np.bool_)
     for part in parts:
         covered[part.test] = True
