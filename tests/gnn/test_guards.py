@@ -180,7 +180,7 @@ def grown_platform(folder: Path) -> Snapshot:
 def test_what_comes_later_changes_no_score_of_an_earlier_moment(timed_scorer: Scorer, tmp_path: Path) -> None:
     """Future shift: later accounts, events and verdicts, one bundle, the same moments.
 
-    Fails with ``positions[middle] < horizon + 1000`` in ``features/visibility.py``.
+    The way that ``tests/test_invariants_can_fail.py`` opens in ``features/visibility.py``, seen from scores.
     """
     before = timed_scorer.snapshot
     grown = grown_platform(tmp_path)
