@@ -1,4 +1,4 @@
-"""The columns that the heads see: live features, links, communities, contact where it proved itself."""
+"""The columns that the heads see: live features, links, communities, rhythm, contact where it proved itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features import CONTACT_FEATURES, FeatureSpec, compute, contact, extras_of, registry_of
+from features.rhythm import rhythm, rhythm_specs
 from rings import LINK_FEATURES, around_specs, community_specs, link_features, neighbourhoods
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:
         *registry_of(source).specs,
         *LINK_FEATURES,
         *community_specs(source),
+        *rhythm_specs(source),
         *around_specs(source),
     ]
     return [*specs, *CONTACT_FEATURES] if with_contact else specs
@@ -59,6 +61,7 @@ def inputs(
         [
             compute(source, queries, extras=brought),
             link_features(source, queries, extras=brought, epochs=epochs),
+            rhythm(source, queries, brought),
             neighbourhoods(source, queries, epochs, brought),
         ]
     )

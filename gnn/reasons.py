@@ -31,6 +31,7 @@ _CODE_OF_FAMILY: Final = {
     "attribute": "ACCOUNT_DETAILS",
     "account": "ACCOUNT_AGE",
     "profile": "ACTIVITY_PATTERN",
+    "rhythm": "ACTIVITY_PATTERN",
     "identifier": "SHARED_IDENTIFIERS",
     "burst": "SIGNUP_BURST",
     "direct": "COUNTERPARTY_PATTERN",
