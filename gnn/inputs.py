@@ -1,4 +1,4 @@
-"""The columns that the heads see: live features, links, communities, rhythm, contact where it proved itself."""
+"""The columns that the heads see: live and epoch features, and contact where it proved itself."""
 
 from __future__ import annotations
 
