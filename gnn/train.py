@@ -289,7 +289,9 @@ def _held_out_sage(run: Run, moments: Sequence[Moment]) -> None:
     if "graph_sage" in run.without:
         return
     for number, fold in enumerate(run.folds):
-        if not run.budget.allows("GraphSAGE in the blend", like="GraphSAGE", kept=("GraphSAGE",)):
+        # All folds or none: with some of them missing there is nothing to choose a blend by.
+        left = ("GraphSAGE",) * (len(run.folds) - number)
+        if not run.budget.allows("GraphSAGE in the blend", like="GraphSAGE", kept=left):
             break
         run.tell("GraphSAGE", number, len(run.folds))
         with run.budget.step("GraphSAGE"):
