@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gnn.sampler import Sample
 
-# Neighbours at the first and at the second hop: 16 and 8 were no better (benchmarks/graph_sage.py).
+# Neighbours at the first and at the second hop; with 16 and 8 hop_sybil's folds 0 and 1 gave .8825 for .8824.
 FANOUTS: Final = (10, 4)
 # Standardised values beyond this say no more than "far out".
 _CLIP: Final = 4.0
