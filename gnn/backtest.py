@@ -23,7 +23,7 @@ from graph_etl.folds import time_folds
 from graph_etl.snapshot_writer import RelationEdges, SnapshotTables, write_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -168,6 +168,7 @@ def backtest(
     moment: str | None = None,
     labels: Labels = "known",
     seed: int = 0,
+    without: Collection[str] = (),
     n_threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Backtest:
@@ -182,6 +183,7 @@ def backtest(
         moment: The head to ask; the last one if None.
         labels: See `as_of`.
         seed: See `gnn.train`.
+        without: See `gnn.train`.
         n_threads: See `gnn.train`.
         progress: See `gnn.train`.
 
@@ -193,7 +195,15 @@ def backtest(
     """
     cut = as_of(snapshot, workspace, cut_ms, labels=labels)
     asked = cut.asked(questions)
-    bundle = train(cut.before, workspace, seed=seed, n_threads=n_threads, publish=False, progress=progress)
+    bundle = train(
+        cut.before,
+        workspace,
+        seed=seed,
+        without=without,
+        n_threads=n_threads,
+        publish=False,
+        progress=progress,
+    )
     found = Scorer(cut.after, bundle).score(asked, moment)
     return Backtest(found.score, found.margin, bundle, cut)
 
