@@ -60,7 +60,7 @@ def shown(spread: Spread | None) -> str:
     """
     if spread is None:
         return "–"
-    if math.isnan(spread.sd) or spread.sd == 0.0:
+    if math.isnan(spread.sd) or spread.sd < 5e-7:  # of parts of one size, say
         return f"{spread.mean:.3f}"
     return f"{spread.mean:.3f} ± {spread.sd:.3f}"
 
