@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gnn.sage_gain import LEAST_GAIN, WEIGHTS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_WEIGHTS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-# Below this gain in average precision a second model is not worth its time at every request.
-_LEAST_GAIN: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +78,9 @@ def choose_blend(
     frame = Blend(0.0, float(sage.mean()), max(spread, 1e-9), float(trees.mean()))
     precision = [
         float(average_precision_score(label, _mixed(frame, trees, sage, w), sample_weight=weight))
-        for w in _WEIGHTS
+        for w in WEIGHTS
     ]
     best = int(np.argmax(precision))
     gain = precision[best] - precision[0]
-    chosen = _WEIGHTS[best] if gain >= _LEAST_GAIN else 0.0
+    chosen = WEIGHTS[best] if gain >= LEAST_GAIN else 0.0
     return Blend(chosen, frame.centre, frame.spread, frame.offset, gain)

@@ -26,7 +26,7 @@ def test_bundle_scores_every_account_and_tells_its_figures(timed_bundle: Bundle,
     assert timed_bundle.scores.height == timed_build.snapshot.n_accounts
     assert timed_bundle.scores["score"].is_between(0, 1).all()
     assert timed_bundle.calibrated
-    assert timed_bundle.moments == ("signup", "1d", "retrospective")
+    assert timed_bundle.moments == ("event", "signup", "1d", "retrospective")
     figures = timed_bundle.manifest["metrics"]["retrospective"]
     assert figures["average_precision"]["low"] <= figures["average_precision"]["value"]
     assert set(timed_bundle.manifest["baselines"]["retrospective"]) == {
