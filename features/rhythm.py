@@ -8,6 +8,7 @@ precision at all edits of two later blocks fell from .034 and .019 to .012 and .
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -35,9 +36,11 @@ from features.visibility import (
 from graph_etl import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from features.live import Source
+    from features.live import LiveGraph, Source
     from features.queries import Queries
 
 # Latest own events, and latest events of what the last one was about, that are looked at.
@@ -96,15 +99,15 @@ def rhythm(source: Source, queries: Queries, extras: Extras | None = None) -> ND
     """
     out = np.full((len(queries), len(rhythm_specs(source))), np.nan, dtype=np.float32)
     if out.shape[1]:
-        snapshot = source if isinstance(source, Snapshot) else source.snapshot
         opened = open_graph(source)
         brought = extras_of(source, queries) if extras is None else extras
-        _rhythm(opened.graph, _ends_of(snapshot).addresses, asked_of(queries), brought, out)
+        _rhythm(opened.graph, _ends_of(source).addresses, asked_of(queries), brought, out)
     return out
 
 
+@dataclass(frozen=True, slots=True)
 class _Ends:
-    """Who is at the other end of each event of a snapshot, for each row of `GraphView.addresses`.
+    """Who is at the other end of each event, for each row of `GraphView.addresses`.
 
     Attributes:
         addresses: ``int64[2 S, 2]``: where the row's list is, and whether an account sends through it: 0 no,
@@ -112,28 +115,53 @@ class _Ends:
         keep: The lists.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    addresses: NDArray[np.int64]
+    keep: list[NDArray[np.int32]]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Ends:
         sides = open_graph(snapshot).view.sides
-        self.keep: list[NDArray[np.int32]] = []
-        self.addresses = np.zeros((2 * len(sides), 2), np.int64)
+        keep: list[NDArray[np.int32]] = []
+        addresses = np.zeros((2 * len(sides), 2), np.int64)
         for number, side in enumerate(sides):
             relation = snapshot.relations[side.relation]
             ways = (relation.out, relation.into) if side.outgoing else (relation.into, relation.out)
             for row, way in zip((number, len(sides) + number), ways, strict=True):
-                self.keep.append(np.ascontiguousarray(way.nbr, dtype=np.int32))
-                self.addresses[row, 0] = self.keep[-1].ctypes.data
+                keep.append(np.ascontiguousarray(way.nbr, dtype=np.int32))
+                addresses[row, 0] = keep[-1].ctypes.data
             if side.outgoing:
-                self.addresses[number, 1] = 1 if side.used else 2
+                addresses[number, 1] = 1 if side.used else 2
+        return cls(addresses, keep)
 
 
-_ends: weakref.WeakKeyDictionary[Snapshot, _Ends] = weakref.WeakKeyDictionary()
+# A snapshot's are made once; a graph whose events are listed otherwise has its own.
+_ends: weakref.WeakKeyDictionary[Source, _Ends] = weakref.WeakKeyDictionary()
 
 
-def _ends_of(snapshot: Snapshot) -> _Ends:
-    found = _ends.get(snapshot)
+def _ends_of(source: Source) -> _Ends:
+    found = _ends.get(source)
+    if found is None and not isinstance(source, Snapshot):
+        source = source.snapshot
+        found = _ends.get(source)
     if found is None:
-        found = _ends[snapshot] = _Ends(snapshot)
+        assert isinstance(source, Snapshot)
+        found = _ends[source] = _Ends.of(source)
     return found
+
+
+def list_ends(graph: LiveGraph, lists: Mapping[int, NDArray[np.int32]]) -> None:
+    """Tell who is at the other end of a graph's events where its lists are not those of its snapshot.
+
+    Args:
+        graph: The graph.
+        lists: For each changed row of `GraphView.addresses` the counterparts of all its events, kept alive
+            as long as the graph.
+    """
+    known = _ends_of(graph)
+    addresses = known.addresses.copy()
+    for row, nbr in lists.items():
+        addresses[row, 0] = nbr.ctypes.data
+    _ends[graph] = _Ends(addresses, [*known.keep, *lists.values()])
 
 
 @compiled

@@ -18,6 +18,7 @@ import numpy as np
 
 from features.live import LiveGraph
 from features.opened import point_to
+from features.rhythm import list_ends
 from features.view import (
     EVENT_POS,
     EVENT_PTR,
@@ -64,6 +65,8 @@ _LIVE_COPIED: Final = {
 }
 
 
+# In place of a column of `GraphView.addresses`: counterparts of events are not among them.
+_EVENT_NBR: Final = -1
 # Comparisons that take less time than sorting would.
 _FEW: Final = 4096
 _NOTHING: Final = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -165,6 +168,16 @@ class _Removal:
         keep = {**self._live.opened.keep, -1: self._size}
         keep |= {-2 - at: array for at, array in enumerate([*self._own.values(), *self._own_live.values()])}
         twin.opened = replace(self._live.opened, graph=self._graph, keep=keep)
+        list_ends(
+            twin,
+            {
+                row: array
+                for (table, column), array in self._own.items()
+                if column == _EVENT_NBR
+                for row in self._rows_of[table]
+                if row < 2 * self._n_sides
+            },
+        )
         return twin
 
     def _touch(self, ends: dict[int, set[int]]) -> None:
@@ -282,14 +295,13 @@ class _Removal:
     def _neighbours(self, row: int, which: int) -> NDArray[Any]:
         if which == PAIRS:
             return self._array(row, PAIR_NBR)
-        own = self._own.get((self._table_of[row], -1))
+        own = self._own.get((self._table_of[row], _EVENT_NBR))
         return self._event_neighbours(row) if own is None else own
 
     def _private_neighbours(self, row: int, which: int) -> NDArray[Any]:
         if which == PAIRS:
             return self._private(row, PAIR_NBR)
-        # No kernel reads the counterparts of events; later removals of the same graph do.
-        key = (self._table_of[row], -1)
+        key = (self._table_of[row], _EVENT_NBR)
         if key not in self._own:
             self._own[key] = _private(self._event_neighbours(row))
         return self._own[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -194,7 +194,11 @@ class Bundle:
         here = pl.DataFrame({"account_id": snapshot.account_ids.to_list()}).with_row_index("now")
         place = self.scores.select("account", "account_id").join(here, on="account_id", how="left")
         now = place.sort("account")["now"].cast(pl.Int64).fill_null(-1).to_numpy()
-        return tuple(epoch.renumbered(now, snapshot.n_accounts) for epoch in self.epochs)
+        # A snapshot built anew may hold fewer rows; its end is then where the bundle's last epoch stands.
+        return tuple(
+            replace(moved, horizon=min(moved.horizon, int(snapshot.end_horizon)))
+            for moved in (epoch.renumbered(now, snapshot.n_accounts) for epoch in self.epochs)
+        )
 
     @cached_property
     def scores(self) -> pl.DataFrame:

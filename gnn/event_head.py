@@ -12,12 +12,12 @@ from features.queries import EVENT
 from gnn.blend import Blend
 from gnn.bundle import Head
 from gnn.calibration import Calibration, fit_calibration
-from gnn.inputs import inputs
+from gnn.inputs import inputs, places_of
 from gnn.targets import MIN_OF_A_CLASS, EventExamples, Targets, event_examples, targets
 from gnn.trees import ROUNDS, SHAPES, Model, Shape, fit_trees, margins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,6 +60,7 @@ def fit_event_head(
     *,
     epochs: Sequence[Epoch] = (),
     model: Model = "lightgbm",
+    without: Collection[str] = (),
     seed: int = 0,
     n_threads: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
@@ -76,6 +77,7 @@ def fit_event_head(
         final: Labels to fit on in the end.
         epochs: Communities and neighbourhoods at some horizons.
         model: Which trees.
+        without: Families of inputs that are left out.
         seed: Of everything random.
         n_threads: Threads of the trees.
         progress: Called with a stage, steps done and steps in all.
@@ -96,6 +98,7 @@ def fit_event_head(
     tell("features at events", 0, 1)
     asked = np.unique(np.concatenate([examples.position, *(block.past.position for block in blocks)]))
     columns = inputs(snapshot, Queries.for_events(snapshot, asked), epochs=epochs)
+    columns[:, places_of(snapshot, without)] = np.nan
     tell("features at events", 1, 1)
 
     def of(chosen: EventExamples) -> NDArray[np.float32]:
@@ -108,7 +111,7 @@ def fit_event_head(
         if loss.min() < best:
             at = int(np.argmin(loss))
             best, held, rounds, shape = float(loss[at]), table[at], ROUNDS[at], candidate
-    calibration = _calibration(blocks, held, snapshot.manifest.get("prevalence"))
+    calibration = _calibration(blocks, held)
     tell("trees at events", len(SHAPES), len(SHAPES) + 1)
     trees = fit_trees(
         of(examples),
@@ -185,13 +188,12 @@ def _held_out(
     return total / weight, table
 
 
-def _calibration(
-    blocks: list[_Block], held: list[NDArray[np.float64]], prevalence: float | None
-) -> Calibration:
+def _calibration(blocks: list[_Block], held: list[NDArray[np.float64]]) -> Calibration:
+    """A declared prevalence is a share of accounts and says nothing of the share of events."""
     newest = blocks[-1].number
     weight = [block.held_out.stands_for * _OLDER ** (newest - block.number) for block in blocks]
     label = np.concatenate([block.held_out.label for block in blocks])
-    return fit_calibration(np.concatenate(held), label, np.concatenate(weight), prevalence)
+    return fit_calibration(np.concatenate(held), label, np.concatenate(weight))
 
 
 def _metrics(

@@ -11,7 +11,7 @@ from features.rhythm import rhythm, rhythm_specs
 from rings import LINK_FEATURES, around_specs, community_specs, link_features, neighbourhoods
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,20 @@ def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:
         *around_specs(source),
     ]
     return [*specs, *CONTACT_FEATURES] if with_contact else specs
+
+
+def places_of(source: Source, families: Collection[str]) -> list[int]:
+    """Columns of `inputs` that belong to some families.
+
+    Args:
+        source: Gives the schema.
+        families: See `features.FeatureSpec`.
+
+    Returns:
+        Their places.
+    """
+    specs = input_specs(source, with_contact=False)
+    return [place for place, spec in enumerate(specs) if spec.family in families]
 
 
 def inputs(

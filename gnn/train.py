@@ -13,12 +13,12 @@ from gnn.budget import Budget
 from gnn.bundle import Bundle, BundleDraft, Head
 from gnn.calibration import fit_calibration
 from gnn.event_head import fit_event_head
-from gnn.inputs import input_specs, inputs
+from gnn.inputs import input_specs, inputs, places_of
 from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import SageInputs, run_sage
 from gnn.sage_gain import Gain, gain_of, held_together
 from gnn.stages import Moment, Run
-from gnn.targets import Targets, targets
+from gnn.targets import MIN_OF_A_CLASS, Targets, targets
 from gnn.trees import ROUNDS, SHAPES, Model, Shape, check_model, fit_trees, margins, mixed
 from gnn.validation import TEST, TRAIN, VALIDATION, canonical_order, folds
 from graph_etl import NO_TIME
@@ -158,11 +158,7 @@ def _prepare(
 def _moments(run: Run) -> list[Moment]:
     """The inputs of all accounts at each moment that the spec asks for."""
     names = run.snapshot.manifest["moments"]
-    left_out = [
-        place
-        for place, spec in enumerate(input_specs(run.snapshot, with_contact=False))
-        if spec.family in run.without
-    ]
+    left_out = places_of(run.snapshot, run.without)
     found: list[Moment] = []
     for number, name in enumerate(names):
         run.tell("features", number, len(names))
@@ -170,21 +166,23 @@ def _moments(run: Run) -> list[Moment]:
         columns = inputs(run.snapshot, queries, epochs=run.epochs)
         # Trees never split a column without values: what is left out here plays no part in scoring either.
         columns[:, left_out] = np.nan
-        found.append(Moment(name, queries, columns, _reached(run.snapshot, name)))
+        found.append(Moment(name, queries, columns, _reached(run, name)))
     run.tell("features", len(names), len(names))
     return found
 
 
-def _reached(snapshot: Snapshot, moment: str) -> NDArray[np.bool_]:
-    """Accounts old enough to have been seen at a moment."""
+def _reached(run: Run, moment: str) -> NDArray[np.bool_]:
+    """Accounts old enough to have been seen at a moment; all where too few are to learn from."""
     age_ms = moment_ms(moment)
-    first_seen_ms = np.asarray(snapshot.first_seen_ms)
+    first_seen_ms = np.asarray(run.snapshot.first_seen_ms)
+    everybody = np.ones(len(first_seen_ms), dtype=np.bool_)
     if age_ms is None:
-        return np.ones(len(first_seen_ms), dtype=np.bool_)
+        return everybody
     reached: NDArray[np.bool_] = (first_seen_ms == NO_TIME) | (
-        first_seen_ms <= last_time_ms(snapshot) - age_ms
+        first_seen_ms <= last_time_ms(run.snapshot) - age_ms
     )
-    return reached
+    enough = all((run.final.label[reached] == label).sum() >= MIN_OF_A_CLASS for label in (0, 1))
+    return reached if enough else everybody
 
 
 def _labelled(run: Run) -> NDArray[np.int64]:
@@ -264,7 +262,12 @@ def _precision(run: Run, moment: Moment, margin: NDArray[np.float64]) -> float:
 
 
 def _event_head(run: Run, draft: BundleDraft) -> None:
-    """The head for accounts at their events; before the others, since exports take the last one."""
+    """The head for accounts at their events; before the others, since exports take the last one.
+
+    A given split says which accounts are trained on, not which events: there is no such head then.
+    """
+    if not run.chooses.all():
+        return
     first = run.snapshot.manifest["moments"][0]
     if not run.budget.allows("the head for events", like=f"trees at {first}", kept=(f"trees at {first}",)):
         return
@@ -273,6 +276,7 @@ def _event_head(run: Run, draft: BundleDraft) -> None:
         run.final,
         epochs=run.epochs,
         model=run.model,
+        without=run.without,
         seed=run.seed,
         n_threads=run.n_threads,
         progress=run.tell,

@@ -71,7 +71,8 @@ def folds(snapshot: Snapshot, split: int | None = None) -> Iterator[Fold]:
     if split is not None and snapshot.splits is not None:
         part = np.asarray(snapshot.splits)[:, split]
         final = targets(snapshot)
-        yield Fold("split", order[part[order] == TRAIN], order[part[order] > TRAIN], final, None)
+        train = order[(part[order] == TRAIN) & (final.label[order] >= 0)]
+        yield Fold("split", train, order[part[order] > TRAIN], final, None)
         return
     table = np.asarray(snapshot.folds)
     by_time = snapshot.manifest["fold_policy"] == "time"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features import LiveGraph, Queries, compute, known_bad_of, registry_of
 from features.contact import contact
+from features.rhythm import rhythm, rhythm_specs
 from features.without import Edge, without
 from graph_etl import Hasher, JournalRow, LiveEvent, Snapshot
 from graph_etl.identifiers import keys_of
@@ -99,6 +100,8 @@ def assert_reads_like(graph: LiveGraph, snapshot: Snapshot) -> NDArray[np.float3
     assert differing(names, found, compute(snapshot, asked)) == []
     links = [spec.name for spec in LINK_FEATURES]
     assert differing(links, link_features(graph, here), link_features(snapshot, asked)) == []
+    acts = [spec.name for spec in rhythm_specs(snapshot)]
+    assert differing(acts, rhythm(graph, here), rhythm(snapshot, asked)) == []
     known = known_bad_of(snapshot, untimed=True)
     near = contact(graph, here, graph.known_bad.since, graph.known_bad.until)
     other = contact(snapshot, asked, known.since, known.until)

@@ -276,7 +276,7 @@ def test_labels_of_held_out_accounts_leave_their_order_alone_with_verdicts_as_in
     monkeypatch.setattr(training, "ROUNDS", (30,))
     monkeypatch.setattr(training, "SHAPES", ("narrow",))
     monkeypatch.setattr(training, "_CONTACT_GAIN", -1.0)
-    monkeypatch.setattr("gnn.blend._WEIGHTS", (0.3,))
+    monkeypatch.setattr("gnn.blend.WEIGHTS", (0.3,))
     monkeypatch.setattr("gnn.sage_gain.Gain.hopeless", False)
     files = platform_files()
     header, *rows = files["signups.csv"].splitlines()

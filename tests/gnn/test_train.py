@@ -61,7 +61,7 @@ def test_held_out_labels_never_reach_held_out_scores(tmp_path: Path, monkeypatch
     """Invariant 8: turning all labels of one fold around leaves the order of its held-out scores alone."""
     # Choices by validation may see held-out labels; they are pinned, so that only leaks remain.
     monkeypatch.setattr(importlib.import_module("gnn.train"), "ROUNDS", (30,))
-    monkeypatch.setattr("gnn.blend._WEIGHTS", (0.3,))
+    monkeypatch.setattr("gnn.blend.WEIGHTS", (0.3,))
     files = transfer_files()
     spec = TRANSFERS_SPEC.replace("  - {source: accounts, account: account, group: ring, role: train}\n", "")
     spec = spec.replace("groups:\n", "folds: {source: accounts, account: account, fold: fold}\n")

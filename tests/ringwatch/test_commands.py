@@ -140,10 +140,10 @@ def test_explain_an_account(walked: Walked, call: Call) -> None:
     carriers = result["carriers"]
     assert {"nodes", "accounts", "relations", "of_nodes", "of_accounts", "least"} == carriers.keys()
     assert carriers["nodes"]
-    said = call("explain", account, "-w", walked.workspace).out
-    assert "Shared nodes that carry the score" in said
-    assert carriers["nodes"][0]["what"] in said
-    assert any(reason["without"]["words"] in said for reason in result["reasons"] if reason["without"])
+    shown = call("explain", account, "-w", walked.workspace).out
+    assert "Shared nodes that carry the score" in shown
+    assert carriers["nodes"][0]["what"] in shown
+    assert any(reason["without"]["words"] in shown for reason in result["reasons"] if reason["without"])
 
 
 def test_every_sentence_about_a_ring_names_its_evidence(walked: Walked, call: Call) -> None:
