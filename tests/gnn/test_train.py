@@ -10,6 +10,8 @@ import pytest
 import gnn
 from features import Queries
 from gnn import REASON_CATALOGUE, Bundle, BundleError, Scorer, reasons
+from gnn.inputs import input_specs
+from gnn.tree_walk import FLAG_BITS
 from gnn.validation import folds
 from graph_etl import RingwatchError, Snapshot, Workspace
 from tests.building import (
@@ -177,3 +179,39 @@ def test_a_graph_without_accounts_is_refused_in_words(tmp_path: Path) -> None:
     built = build_from_text(tmp_path, spec, transfer_files())
     with pytest.raises(RingwatchError, match="holds no accounts"):
         gnn.train(built.snapshot, built.workspace)
+
+
+def test_a_moment_that_nobody_has_reached_is_learned_from_accounts_as_old_as_they_are(
+    hash_key: str, tmp_path: Path
+) -> None:
+    spec = PLATFORM_SPEC.replace("moments: [signup, 1d", "moments: [signup, 900d")
+    built = build_from_text(tmp_path, spec, platform_files())
+    bundle = gnn.train(built.snapshot, built.workspace, without=("graph_sage",))
+    metrics = bundle.manifest["metrics"]
+    assert metrics["900d"]["accounts"] == metrics["retrospective"]["accounts"] > 0
+
+
+def test_a_given_split_has_no_head_for_events_and_what_is_left_out_is_used_by_no_head(
+    hash_key: str, tmp_path: Path
+) -> None:
+    files = dict(platform_files())
+    header, *lines = str(files["signups.csv"]).splitlines()
+    account = header.split(",").index("account")
+    names = sorted({line.split(",")[account] for line in lines})
+    rows = "".join(
+        f"{name},{int(at % 4 < 2)},{int(at % 4 == 2)},{int(at % 4 == 3)}\n" for at, name in enumerate(names)
+    )
+    files["splits.csv"] = "account,a,b,c\n" + rows
+    spec = PLATFORM_SPEC.replace("sources:\n", "sources:\n  splits: {path: splits.csv}\n")
+    spec += "splits: {source: splits, account: account, train: a, validation: b, test: c}\n"
+    built = build_from_text(tmp_path, spec, files)
+    split = gnn.train(built.snapshot, built.workspace, split=0, without=("graph_sage",))
+    assert "event" not in split.moments
+    whole = gnn.train(built.snapshot, built.workspace, without=("burst", "graph_sage"))
+    assert "event" in whole.moments
+    names_of = [spec.name for spec in input_specs(built.snapshot, with_contact=True)]
+    for head in whole.heads.values():
+        assert head.booster is not None
+        used = {names_of[column] for column in head.booster.nodes["feature"] >> FLAG_BITS}
+        assert used
+        assert not any(name.startswith("burst.") for name in used)
