@@ -170,8 +170,11 @@ def show_metrics(screen: Screen, manifest: Mapping[str, Any]) -> None:
             continue
         rows = [["Ringwatch", *(_figure(figures, name) for name, _ in SHOWN)]]
         sage = figures.get("graph_sage")
-        if sage is not None:
-            rows.append(["GraphSAGE alone", *_figures({"average_precision": sage["alone"]})])
+        if sage is not None and sage["alone"] is not None:
+            # Stopped early, it was tried on some accounts only: not comparable with the figures of all.
+            tried = (sage["interval"] or {}).get("accounts", figures["accounts"])
+            note = "" if tried >= figures["accounts"] else f", on {tried:,} of them"
+            rows.append([f"GraphSAGE alone{note}", *_figures({"average_precision": sage["alone"]})])
         for name, baseline in manifest["baselines"].get(moment, {}).items():
             rows.append([name, *_figures(baseline)])
         screen.table(
