@@ -145,12 +145,7 @@ class Bundle:
         """
         if self.manifest["graph_sage"] is None:
             return None
-        path, older = self.path / "sage.npz", self.path / "sage.pt"
-        if older.exists() and not path.exists():
-            import torch  # bundles made before 0.2 keep PyTorch's own file
-
-            state = torch.load(older, weights_only=True)
-            return Sage.of({name: value.numpy() for name, value in state.items()})
+        path = self.path / "sage.npz"
         try:
             with np.load(path) as stored:
                 return Sage.of(dict(stored))

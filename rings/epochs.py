@@ -8,6 +8,7 @@ several epochs, so that it sees the staleness that serving has.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -141,27 +142,6 @@ class Epoch:
         rest = {name: arrays[name] for name in cls.ARRAYS[1:]}
         return cls(int(arrays["horizon"][0]), **rest)
 
-    @classmethod
-    def before_all(cls, source: Source) -> Epoch:
-        """Before the first epoch: nobody is in any community.
-
-        Args:
-            source: Gives the schema.
-
-        Returns:
-            An epoch that holds no account.
-        """
-        width = len(_places(source))
-        widths = _widths(width)
-        return cls(
-            -1,
-            np.zeros((len(widths), 0), np.int32),
-            np.zeros(0, np.int32),
-            np.zeros((0, int(widths.max())), np.float32),
-            widths,
-            np.zeros((0, width), np.float32),
-        )
-
     def renumbered(self, place: NDArray[np.int64], n_accounts: int) -> Epoch:
         """The same epoch for a snapshot that numbers its accounts otherwise.
 
@@ -178,6 +158,34 @@ class Epoch:
         around = np.full((n_accounts, self.around.shape[1]), np.nan, np.float32)
         around[place[kept]] = self.around[kept]
         return Epoch(self.horizon, member, self.size, self.table, self.widths, around)
+
+
+# Asked for at every question: made once for each schema.
+_before: weakref.WeakKeyDictionary[Source, Epoch] = weakref.WeakKeyDictionary()
+
+
+def before_all(source: Source) -> Epoch:
+    """Before the first epoch: nobody is in any community.
+
+    Args:
+        source: Gives the schema.
+
+    Returns:
+        An epoch that holds no account.
+    """
+    found = _before.get(source)
+    if found is None:
+        width = len(_places(source))
+        widths = _widths(width)
+        found = _before[source] = Epoch(
+            -1,
+            np.zeros((len(widths), 0), np.int32),
+            np.zeros(0, np.int32),
+            np.zeros((0, int(widths.max())), np.float32),
+            widths,
+            np.zeros((0, width), np.float32),
+        )
+    return found
 
 
 def _widths(n_places: int) -> NDArray[np.int64]:
@@ -236,7 +244,7 @@ def neighbourhoods(
     Returns:
         ``float32[Q, D]``, NaN where there is nobody two steps away.
     """
-    out = np.full((len(queries), len(_places(source))), np.nan, np.float32)
+    out = np.full((len(queries), before_all(source).around.shape[1]), np.nan, np.float32)
     places = epoch_places(epochs, queries)
     for place in np.unique(places[places >= 0]):
         rows = np.flatnonzero(places == place)

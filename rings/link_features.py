@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features import FeatureSpec, asked_of, extras_of, graph_of, profiles
-from rings.epochs import Epoch, epoch_places
+from rings.epochs import Epoch, before_all, epoch_places
 from rings.links import LinkConfig, strengths_of
 from rings.rows import FEATURE_WIDTH, feature_rows, over_threads
 
@@ -79,7 +79,7 @@ def link_features(
         verdict does. NaN where a feature has no value. With epochs, the columns of `rings.community_specs`
         follow.
     """
-    before = Epoch.before_all(source)
+    before = before_all(source)
     width = FEATURE_WIDTH if epochs is None else FEATURE_WIDTH + int((before.widths + 1).sum())
     out = np.empty((len(queries), width), np.float32)
     if len(queries) == 0:
