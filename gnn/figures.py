@@ -40,6 +40,7 @@ def metrics_of(run: Run, moment: Moment) -> dict[str, Any]:
     figures["accounts"] = len(told)
     figures["bad"] = int(label.sum())
     figures["folds"] = run.snapshot.manifest["fold_policy"]
+    figures["communities"] = moment.epochs
     figures["graph_sage"] = {
         "alone": _alone(run, moment),
         "gain": 0.0 if moment.gain is None else moment.gain.gain,
@@ -88,7 +89,7 @@ def baselines_of(run: Run, moment: Moment) -> dict[str, Any]:
             booster = fit_trees(
                 values[fold.train],
                 fold.targets.label[fold.train],
-                fold.targets.weight[fold.train],
+                fold.targets.fit_weight(fold.train),
                 rounds=_BASELINE_ROUNDS,
                 seed=run.seed,
                 n_threads=run.n_threads,

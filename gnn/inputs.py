@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from features.visibility import Extras
     from graph_etl import Snapshot
     from rings import Epoch
+
+# Families whose values come from an epoch, not from the rows that are visible.
+EPOCH_FAMILIES: Final = ("community", "around")
 
 
 def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:

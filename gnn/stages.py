@@ -33,8 +33,10 @@ class Moment:
     Attributes:
         name: Of the moment.
         queries: One question for each account.
-        columns: ``float32[A, F]`` of `gnn.inputs.inputs`.
+        columns: ``float32[A, F]`` of `gnn.inputs.inputs` for trees, NaN where a column proved to be no help.
+        rows: ``float32[A, F]`` likewise with all columns, for GraphSAGE: it would miss them when scoring.
         reached: ``bool[A]``, accounts old enough to have been seen then.
+        epochs: Whether what comes from epochs is an input.
         contact: Whether contact with known bad accounts is an input.
         rounds: Number of trees of each shape; the head is the mean of the shapes.
         trees: ``float64[A]`` held-out margins of the trees, NaN where never held out.
@@ -47,7 +49,9 @@ class Moment:
     name: str
     queries: Queries
     columns: NDArray[np.float32]
+    rows: NDArray[np.float32]
     reached: NDArray[np.bool_]
+    epochs: bool = True
     contact: bool = False
     rounds: dict[Shape, int] = field(default_factory=lambda: {SHAPES[0]: ROUNDS[-1]})
     trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -70,7 +74,7 @@ class Run:
         until: ``int64[A]``, up to which.
         folds: The folds.
         final: Labels to fit on in the end.
-        judge: Labels to judge by: with a given split they hold those of its other parts too.
+        judge: Labels to judge by, young accounts aside: with a given split those of its other parts too.
         chooses: ``bool[A]``, accounts whose labels may choose among models.
         reports: ``bool[A]``, accounts that the figures are told for.
         epochs: Communities and neighbourhoods at some horizons.
@@ -107,8 +111,12 @@ class Run:
 
     def choosing(self, moment: Moment, margin: NDArray[np.float64]) -> NDArray[np.int64]:
         """Accounts that reached the moment, have a held-out margin and may choose."""
-        return np.flatnonzero((self.judge.label >= 0) & moment.reached & self.chooses & ~np.isnan(margin))
+        return np.flatnonzero(self._judged(moment, margin) & self.chooses)
 
     def reported(self, moment: Moment, margin: NDArray[np.float64]) -> NDArray[np.int64]:
         """Accounts that reached the moment, have a held-out margin and are told of."""
-        return np.flatnonzero((self.judge.label >= 0) & moment.reached & self.reports & ~np.isnan(margin))
+        return np.flatnonzero(self._judged(moment, margin) & self.reports)
+
+    def _judged(self, moment: Moment, margin: NDArray[np.float64]) -> NDArray[np.bool_]:
+        judged: NDArray[np.bool_] = (self.judge.label >= 0) & ~self.judge.young
+        return judged & moment.reached & ~np.isnan(margin)

@@ -13,13 +13,14 @@ from gnn.budget import Budget
 from gnn.bundle import Bundle, BundleDraft, Head
 from gnn.calibration import fit_calibration
 from gnn.event_head import fit_event_head
+from gnn.held_out import MANY_ACCOUNTS, held_out_trees
 from gnn.inputs import input_specs, inputs, places_of
 from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import SageInputs, run_sage
 from gnn.sage_gain import Gain, gain_of, held_together
 from gnn.stages import Moment, Run
-from gnn.targets import MIN_OF_A_CLASS, Targets, targets
-from gnn.trees import ROUNDS, SHAPES, Model, Shape, check_model, fit_trees, margins, mixed
+from gnn.targets import MIN_OF_A_CLASS, targets
+from gnn.trees import Model, check_model, fit_trees, margins, mixed
 from gnn.validation import TEST, TRAIN, VALIDATION, canonical_order, folds
 from graph_etl import NO_TIME
 from graph_etl.errors import RingwatchError
@@ -31,11 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gnn.sage_kernel import Sage
+    from gnn.targets import Targets
+    from gnn.validation import Fold
     from graph_etl import Snapshot, Workspace
 
-# Contact with known bad accounts becomes an input only where held-out average precision gains this much.
-_CONTACT_GAIN: Final = 0.005
-_MANY_ACCOUNTS: Final = 20_000
 # Networks that GraphSAGE averages where it is blended in.
 _MEMBERS: Final = 3
 
@@ -99,7 +99,7 @@ def train(
             draft.add(Head(moment.name, None, moment.blend, moment.calibration, contact=False), margin, None)
         return draft.write(workspace, publish=publish)
     for moment in moments:
-        _held_out_trees(run, moment)
+        held_out_trees(run, moment)
     _event_head(run, draft)
     _held_out_sage(run, moments)
     for moment in moments:
@@ -129,8 +129,13 @@ def _prepare(
     if split is not None and snapshot.splits is not None:
         part = np.asarray(snapshot.splits)[:, split]
         label = np.where(part == TRAIN, final.label, -1).astype(np.int8)
-        final = Targets(label, final.weight, final.supervision)
+        final = replace(final, label=label)
         chooses, reports = part == VALIDATION, part == TEST
+    parts = tuple(folds(snapshot, split)) if final.supervision != "label_free" else ()
+    if not _enough_old(judge, parts, chooses):
+        judge = replace(
+            judge, young=np.zeros(snapshot.n_accounts, np.bool_)
+        )  # better a biased judge than none
     known_bad = known_bad_of(snapshot, untimed=False)
     tell = progress or (lambda _stage, _done, _total: None)
     tell("communities", 0, 1)
@@ -139,11 +144,11 @@ def _prepare(
     return Run(
         snapshot=snapshot,
         seed=seed,
-        n_threads=n_threads or (1 if snapshot.n_accounts < _MANY_ACCOUNTS else 2),
+        n_threads=n_threads or (1 if snapshot.n_accounts < MANY_ACCOUNTS else 2),
         tell=tell,
         since=known_bad.since,
         until=known_bad.until,
-        folds=tuple(folds(snapshot, split)) if final.supervision != "label_free" else (),
+        folds=parts,
         final=final,
         judge=judge,
         chooses=chooses,
@@ -153,6 +158,15 @@ def _prepare(
         without=frozenset(without),
         budget=budget,
     )
+
+
+def _enough_old(judge: Targets, parts: Sequence[Fold], chooses: NDArray[np.bool_]) -> bool:
+    """Whether enough accounts of both classes are held out that are no young ones."""
+    held_out = np.zeros(len(chooses), np.bool_)
+    for part in parts:
+        held_out[part.held_out] = True
+    found = judge.label[held_out & ~judge.young & chooses]
+    return min(int((found == 1).sum()), int((found == 0).sum())) >= MIN_OF_A_CLASS
 
 
 def _moments(run: Run) -> list[Moment]:
@@ -166,7 +180,7 @@ def _moments(run: Run) -> list[Moment]:
         columns = inputs(run.snapshot, queries, epochs=run.epochs)
         # Trees never split a column without values: what is left out here plays no part in scoring either.
         columns[:, left_out] = np.nan
-        found.append(Moment(name, queries, columns, _reached(run, name)))
+        found.append(Moment(name, queries, columns, columns, _reached(run, name)))
     run.tell("features", len(names), len(names))
     return found
 
@@ -188,77 +202,6 @@ def _reached(run: Run, moment: str) -> NDArray[np.bool_]:
 def _labelled(run: Run) -> NDArray[np.int64]:
     order = canonical_order(run.snapshot)
     return order[run.final.label[order] >= 0]
-
-
-def _held_out_trees(run: Run, moment: Moment) -> None:
-    """Held-out margins; number of trees and verdict inputs chosen by them.
-
-    On small data both shapes are grown and their margins averaged: better than the better of the two.
-    """
-    small = run.snapshot.n_accounts < _MANY_ACCOUNTS
-    step = f"trees at {moment.name}"
-    shapes: list[Shape] = [SHAPES[0]]
-    for shape in SHAPES[1:] if small else ():
-        if run.budget.allows(f"{shape} trees at {moment.name}", like=step, kept=(step,)):
-            shapes.append(shape)
-    with run.budget.step(step):
-        moment.trees, moment.rounds, plain = _out_of_fold(run, moment, shapes)
-    nobody_known = bool((run.since == np.iinfo(np.int64).max).all())
-    if nobody_known or "contact" in run.without or np.isnan(moment.trees).all():
-        return
-    if not run.budget.allows(f"verdicts of others at {moment.name}", like=step, kept=(step,)):
-        return
-    moment.contact = True
-    trees, rounds, precision = _out_of_fold(run, moment, shapes)
-    if precision >= plain + _CONTACT_GAIN:
-        moment.trees, moment.rounds = trees, rounds
-    else:
-        moment.contact = False
-
-
-def _out_of_fold(
-    run: Run, moment: Moment, shapes: Sequence[Shape]
-) -> tuple[NDArray[np.float64], dict[Shape, int], float]:
-    """Mean margins over the shapes, the number of trees of each, average precision of the mean."""
-    note = " with verdicts of others" if moment.contact else ""
-    parts: list[NDArray[np.float64]] = []
-    rounds: dict[Shape, int] = {}
-    for shape in shapes:
-        table = np.full((len(ROUNDS), run.snapshot.n_accounts), np.nan)
-        for number, fold in enumerate(run.folds):
-            run.tell(f"{shape} trees at {moment.name}{note}", number, len(run.folds))
-            columns = run.columns(moment, fold.cut_ms, fold.held_out)
-            rows = fold.train[(fold.targets.label[fold.train] >= 0) & moment.reached[fold.train]]
-            booster = fit_trees(
-                columns[rows],
-                fold.targets.label[rows],
-                fold.targets.weight[rows],
-                shape=shape,
-                seed=run.seed,
-                n_threads=run.n_threads,
-                model=run.model,
-            )
-            for place, count in enumerate(ROUNDS):
-                table[place, fold.held_out] = margins(booster, columns[fold.held_out], count)
-        run.tell(f"{shape} trees at {moment.name}{note}", len(run.folds), len(run.folds))
-        precision = [_precision(run, moment, row) for row in table]
-        # Where nothing can be judged all are 0: then as many trees as there are.
-        best = int(np.argmax(precision)) if max(precision) > 0.0 else len(ROUNDS) - 1
-        parts.append(table[best])
-        rounds[shape] = ROUNDS[best]
-    mean = np.mean(parts, axis=0)
-    return mean, rounds, _precision(run, moment, mean)
-
-
-def _precision(run: Run, moment: Moment, margin: NDArray[np.float64]) -> float:
-    """Average precision on the accounts that choose; 0 where one of the classes is missing."""
-    from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
-
-    judged = run.choosing(moment, margin)
-    label, weight = run.judge.label[judged], run.judge.weight[judged]
-    if len(np.unique(label)) < 2:
-        return 0.0
-    return float(average_precision_score(label, margin[judged], sample_weight=weight))
 
 
 def _event_head(run: Run, draft: BundleDraft) -> None:
@@ -303,7 +246,7 @@ def _held_out_sage(run: Run, moments: Sequence[Moment]) -> None:
             for moment in moments:
                 asked = moment.queries.take(fold.held_out)
                 moment.sage[fold.held_out], _ = run_sage(
-                    model, SageInputs.of(run.snapshot, asked), asked, rows=moment.columns[fold.held_out]
+                    model, SageInputs.of(run.snapshot, asked), asked, rows=moment.rows[fold.held_out]
                 )
                 moment.gain = _gain(run, moment)
         if all(moment.gain is not None and moment.gain.hopeless for moment in moments):
@@ -349,8 +292,8 @@ def _fit_sage(
         SageInputs.of(run.snapshot, asked),
         asked,
         np.tile(labels.label[accounts], copies),
-        np.tile(labels.weight[accounts], copies),
-        rows=np.concatenate([moment.columns[accounts] for moment in moments]),
+        np.tile(labels.fit_weight(accounts), copies),
+        rows=np.concatenate([moment.rows[accounts] for moment in moments]),
         group=np.tile(held_together(run.snapshot, accounts), copies),
         members=members,
         seed=run.seed,
@@ -392,7 +335,7 @@ def _finish(run: Run, moment: Moment, sage: Sage | None, draft: BundleDraft) -> 
         fit_trees(
             columns[rows],
             run.final.label[rows],
-            run.final.weight[rows],
+            run.final.fit_weight(rows),
             rounds=rounds,
             shape=shape,
             seed=run.seed,
@@ -406,7 +349,7 @@ def _finish(run: Run, moment: Moment, sage: Sage | None, draft: BundleDraft) -> 
     odds = None
     if moment.blend.weight > 0.0 and sage is not None:
         where = SageInputs.of(run.snapshot, moment.queries)
-        odds, _ = run_sage(sage, where, moment.queries, rows=moment.columns)
+        odds, _ = run_sage(sage, where, moment.queries, rows=moment.rows)
     held = moment.blend(moment.trees, moment.sage)
     draft.add(head, moment.blend(margins(booster, columns), odds), moment.calibration(held))
     draft.metrics[moment.name] = metrics_of(run, moment)

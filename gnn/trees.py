@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gnn.tree_models import MODELS, SHAPES, Growing, Model, Shape, TreesError, check_model, grow
+from gnn.tree_models import MODELS, SHAPES, Grower, Growing, Model, Shape, TreesError, check_model, grow
 from gnn.tree_text import mix
 from gnn.tree_walk import Trees, read_trees, walk
 
@@ -18,6 +18,7 @@ __all__ = [
     "MODELS",
     "ROUNDS",
     "SHAPES",
+    "GrowingTrees",
     "Model",
     "Shape",
     "Trees",
@@ -63,6 +64,48 @@ def fit_trees(
     """
     how = Growing(features, label, weight, rounds, shape, seed, n_threads)
     return read_trees(grow(model, how), f"the text of {model}")
+
+
+class GrowingTrees:
+    """Trees of which more may be wanted once the first ones have been judged.
+
+    Args:
+        features: ``float32[n, F]``; NaN is a value of its own.
+        label: ``[n]`` of 0 and 1.
+        weight: ``float64[n]``.
+        shape: See `fit_trees`.
+        seed: Of the sampling of rows and columns.
+        n_threads: The same number gives the same trees, bit by bit.
+        model: ``lightgbm``, ``xgboost``, ``extra_trees`` or ``random_forest``.
+
+    Raises:
+        TreesError: If there is no such model, or its library is not installed.
+    """
+
+    def __init__(
+        self,
+        features: NDArray[np.float32],
+        label: NDArray[Any],
+        weight: NDArray[np.float64],
+        *,
+        shape: Shape = "wide",
+        seed: int = 0,
+        n_threads: int = 2,
+        model: Model = "lightgbm",
+    ) -> None:
+        self._model = model
+        self._grower = Grower(model, Growing(features, label, weight, ROUNDS[-1], shape, seed, n_threads))
+
+    def upto(self, rounds: int) -> Trees:
+        """Grow on.
+
+        Args:
+            rounds: At least so many trees; at most the last of ``ROUNDS``.
+
+        Returns:
+            All trees so far: those of `fit_trees`.
+        """
+        return read_trees(self._grower.grow(rounds), f"the text of {self._model}")
 
 
 def margins(trees: Trees, features: NDArray[np.float32], rounds: int | None = None) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
     "bursts": ("burst",),
     "neighbour aggregates": ("direct", "shared", "around"),
     "communities": ("community",),
+    "rhythm": ("rhythm",),
     "embeddings": ("embedding",),
     "verdicts of others": ("contact", "verdict"),
     "GraphSAGE": ("graph_sage",),

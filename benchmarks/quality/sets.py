@@ -289,20 +289,26 @@ def game_signups(folder: Path) -> DataSet:
         folder: Where workspaces go.
 
     Returns:
-        The data set.
+        The data set. Judged by who acts together against the rules, as it was drawn: verdicts find four bad
+        accounts in five, some of them honest ones, and of the newest accounts hardly any but bad ones.
     """
     snapshot, workspace = opened("game_signups", folder, None)
-    label = targets(snapshot).label
-    return by_folds(snapshot, workspace, judged_by_verdicts(label, np.arange(len(label))))
+    drawn_bad = np.zeros(snapshot.n_accounts, np.int8)
+    drawn_bad[snapshot.groups["account"].to_numpy()] = 1
+    everybody = np.arange(snapshot.n_accounts)
+    return by_folds(snapshot, workspace, judged_by_verdicts(drawn_bad, everybody), drawn_bad)
 
 
-def by_folds(snapshot: Snapshot, workspace: Workspace, judged: Judged) -> DataSet:
+def by_folds(
+    snapshot: Snapshot, workspace: Workspace, judged: Judged, label: NDArray[np.int8] | None = None
+) -> DataSet:
     """A data set whose folds are held out in turn, everything refitted without the fold's labels.
 
     Args:
         snapshot: With its fold table.
         workspace: Its workspace.
         judged: Who is judged.
+        label: ``int8[A]``, who is bad; what the verdicts say if None.
 
     Returns:
         The data set. Validation is the next fold (the previous block where folds are blocks of time); what
@@ -328,7 +334,7 @@ def by_folds(snapshot: Snapshot, workspace: Workspace, judged: Judged) -> DataSe
         problem=StaticProblem(snapshot),
         parts=parts,
         judged=judged.within(covered),
-        label=targets(snapshot).label,
+        label=targets(snapshot).label if label is None else label,
         pooled=True,
         splits=(),
         slices=unlinked(snapshot, Queries.for_accounts(snapshot))
@@ -363,5 +369,8 @@ def fold_parts(snapshot: Snapshot) -> tuple[Part, ...]:
             known = targets(snapshot)
             valid = np.flatnonzero(table == (number + 1) % n_folds)
             train = np.flatnonzero((table != number) & (table != (number + 1) % n_folds))
-        parts.append(Part.of(f"fold{number}", train, valid, test, known.label, known.weight, refit=True))
+        weight = known.weight.copy()
+        labelled = np.concatenate([train, valid])
+        weight[labelled] = known.fit_weight(labelled)
+        parts.append(Part.of(f"fold{number}", train, valid, test, known.label, weight, refit=True))
     return tuple(parts)

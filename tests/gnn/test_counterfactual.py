@@ -91,7 +91,7 @@ def test_named_evidence_lowers_scores_more_than_as_much_drawn_at_random(scorer: 
 def test_what_nodes_carry_adds_up_and_the_least_set_has_none_too_many(scorer: Scorer) -> None:
     live = scorer.source
     assert isinstance(live, LiveGraph)
-    account = live.account_index("farm05")
+    account = live.account_index("farm01")
     assert account is not None
     found = explained(scorer, account, below=0.3)
     assert found.score > 0.5

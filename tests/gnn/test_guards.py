@@ -272,10 +272,10 @@ def test_labels_of_held_out_accounts_leave_their_order_alone_with_verdicts_as_in
     `gnn.stages.Run.columns`: then the fold's own verdicts reach its accounts through shared devices.
     """
     # Choices by validation may see held-out labels; they are pinned, so that only leaks remain.
-    training = importlib.import_module("gnn.train")
+    training = importlib.import_module("gnn.held_out")
     monkeypatch.setattr(training, "ROUNDS", (30,))
     monkeypatch.setattr(training, "SHAPES", ("narrow",))
-    monkeypatch.setattr(training, "_CONTACT_GAIN", -1.0)
+    monkeypatch.setattr(training, "_worth_it", lambda *_: True)
     monkeypatch.setattr("gnn.blend.WEIGHTS", (0.3,))
     monkeypatch.setattr("gnn.sage_gain.Gain.hopeless", False)
     files = platform_files()

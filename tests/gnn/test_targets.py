@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from features import known_bad_of
 from gnn.targets import EARLIER_EVENT, EVENTS_PER_ACCOUNT, Targets, event_examples, targets
@@ -84,6 +85,10 @@ verdicts:
 """
 
 
+def nobody(snapshot: Snapshot) -> NDArray[np.bool_]:
+    return np.zeros(snapshot.n_accounts, dtype=np.bool_)
+
+
 def edits_snapshot(folder: Path) -> Snapshot:
     """Ten edits of bad, banned after the eighth; forty of busy and one of rare, both good."""
     rows = [("bad", at, 100 + at, 1 if at == 7 else None, 107 if at == 7 else None) for at in range(10)]
@@ -95,7 +100,7 @@ def edits_snapshot(folder: Path) -> Snapshot:
 
 
 def few_labels(snapshot: Snapshot) -> Targets:
-    return Targets(snapshot.labels(), np.ones(snapshot.n_accounts), "supervised")
+    return Targets(snapshot.labels(), np.ones(snapshot.n_accounts), "supervised", nobody(snapshot))
 
 
 def test_a_bad_account_is_an_example_at_its_last_events_before_the_verdict(tmp_path: Path) -> None:
@@ -138,7 +143,7 @@ def test_silence_is_good_news_once_a_verdict_would_have_come(
     snapshot = build_from_text(
         tmp_path, spec, {"edits.csv": csv_text("user,page,at,banned,known", rows)}
     ).snapshot
-    labels = Targets(snapshot.labels(), np.ones(snapshot.n_accounts), "supervised")
+    labels = Targets(snapshot.labels(), np.ones(snapshot.n_accounts), "supervised", nobody(snapshot))
     assert sorted(labels.label.tolist()) == [-1, 1]
     found = event_examples(snapshot, labels)
     by_name = {
@@ -171,3 +176,100 @@ def test_supervision_follows_what_is_known(keep: str, expected: str, tmp_path: P
     spec = PLATFORM_SPEC.replace("assume_good_after: 30d\n", "")
     snapshot = build_from_text(tmp_path, spec, files).snapshot
     assert targets(snapshot).supervision == expected
+
+
+SIGNUPS_SPEC = """
+ringwatch: 1
+name: signups
+title: Accounts that sign up, and some verdicts.
+sources:
+  signups: {path: signups.csv}
+  verdicts: {path: verdicts.csv}
+kinds:
+  device: {identifier: true, public: true, normalise: exact}
+accounts:
+  - source: signups
+    id: account
+    time: {column: at, unit: s}
+    identifiers: {device: device}
+verdicts:
+  - source: verdicts
+    account: account
+    label: verdict
+    bad: [bad]
+    good: [good]
+    known_at: {column: at, unit: s}
+assume_good_after: 10d
+moments: [retrospective]
+"""
+DAY_S = 24 * 3600
+
+
+def signups(folder: Path, days: dict[str, tuple[int, str]]) -> Snapshot:
+    """Accounts by name: the day of the sign-up, and what somebody says of them a day later, if anything."""
+    order = sorted(days.items(), key=lambda one: one[1][0])
+    files = {
+        "signups.csv": csv_text(
+            "account,device,at", [(name, f"d-{name}", day * DAY_S) for name, (day, _) in order]
+        ),
+        "verdicts.csv": csv_text(
+            "account,verdict,at",
+            [(name, verdict, (day + 1) * DAY_S) for name, (day, verdict) in order if verdict],
+        ),
+    }
+    return build_from_text(folder, SIGNUPS_SPEC, files).snapshot
+
+
+def found_by_name(snapshot: Snapshot, values: NDArray[np.generic]) -> dict[str, object]:
+    return dict(zip(snapshot.account_ids.to_list(), values.tolist(), strict=True))
+
+
+def test_young_bad_accounts_weigh_the_less_the_more_old_ones_there_are(tmp_path: Path) -> None:
+    """The last sign-up is on day 30, so accounts of day 20 are the youngest whose silence says good."""
+    days = {f"old{at}": (at % 20, "bad") for at in range(30)} | {f"silent{at}": (5, "") for at in range(40)}
+    days |= {"boundary": (20, "bad"), "young": (21, "bad"), "young-good": (25, "good"), "last": (30, "")}
+    days |= {f"young-silent{at}": (26, "") for at in range(3)}
+    snapshot = signups(tmp_path, days)
+    found = targets(snapshot)
+    assert found.supervision == "supervised"
+    labelled = np.flatnonzero(found.label >= 0)
+    weight = {
+        snapshot.account_ids[at]: told
+        for at, told in zip(labelled.tolist(), found.fit_weight(labelled), strict=True)
+    }
+    label, young = (found_by_name(snapshot, one) for one in (found.label, found.young))
+    assert label["young-silent0"] == label["last"] == -1
+    assert label["silent0"] == 0
+    assert weight["young"] == pytest.approx(30 / (30 + 31))  # 30 and the one at the boundary
+    assert weight["boundary"] == weight["old0"] == weight["silent0"] == weight["young-good"] == 1.0
+    assert {name for name, told in young.items() if told} == {
+        name for name, (day, _) in days.items() if day > 20
+    }
+    # Only those that are fitted on count: a held-out account's label says nothing to the others.
+    index = snapshot.account_index
+    fewer = np.array([index("old0"), index("old1"), index("young")])
+    np.testing.assert_allclose(found.fit_weight(fewer), [1.0, 1.0, 30 / 32])
+
+
+def test_young_bad_accounts_count_in_full_where_people_judged_the_young(tmp_path: Path) -> None:
+    days = {f"old{at}": (at % 20, "bad") for at in range(30)} | {f"silent{at}": (5, "") for at in range(40)}
+    days |= {"young": (21, "bad"), "last": (30, "")} | {f"young-good{at}": (25, "good") for at in range(3)}
+    found = targets(signups(tmp_path, days))
+    assert not found.young.any()
+    assert (found.fit_weight(np.arange(len(days))) == 1.0).all()
+
+
+def test_a_few_good_accounts_picked_by_hand_do_not_stand_for_the_silent_ones(tmp_path: Path) -> None:
+    """On day 9 nobody is ten days old. Twelve were called good, sixty are silent: all are learned from."""
+    days = {f"bad{at}": (3, "bad") for at in range(15)} | {f"good{at}": (4, "good") for at in range(12)}
+    days |= {f"silent{at}": (5, "") for at in range(60)} | {"last": (9, "")}
+    snapshot = signups(tmp_path, days)
+    found = targets(snapshot)
+    assert found.supervision == "positive_unlabelled"
+    assert int((found.label == 0).sum()) == 12 + 60 + 1
+    assert not found.young.any()
+    # With as many judged as are silent they are no few any more.
+    days = {name: one for name, one in days.items() if not name.startswith("silent")}
+    judged = targets(signups(tmp_path / "judged", days | {f"silent{at}": (5, "") for at in range(26)}))
+    assert judged.supervision == "supervised"
+    assert int((judged.label == -1).sum()) == 27

@@ -11,7 +11,18 @@ from gnn.errors import BundleError
 from gnn.shapley import TreeShapley
 from gnn.tree_models import forest_text, xgboost_text
 from gnn.tree_walk import Trees, read_trees
-from gnn.trees import MODELS, Model, TreesError, check_model, fit_trees, margins, mixed
+from gnn.trees import (
+    MODELS,
+    SHAPES,
+    GrowingTrees,
+    Model,
+    Shape,
+    TreesError,
+    check_model,
+    fit_trees,
+    margins,
+    mixed,
+)
 
 N_ROWS = 1500
 N_COLUMNS = 12
@@ -208,3 +219,21 @@ def test_a_library_that_is_missing_is_told_in_one_line(monkeypatch: pytest.Monke
 def test_an_unknown_model_is_told_with_those_there_are() -> None:
     with pytest.raises(TreesError, match="no model 'catboost'; there are: lightgbm, xgboost"):
         check_model("catboost")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_trees_that_grow_on_are_those_grown_at_once(shape: Shape) -> None:
+    values, label, weight, _ = drawn()
+    growing = GrowingTrees(values, label, weight, shape=shape, seed=3, n_threads=1)
+    for rounds in (20, 50):
+        at_once = fit_trees(values, label, weight, rounds=rounds, shape=shape, seed=3, n_threads=1)
+        assert growing.upto(rounds).text == at_once.text
+    assert len(growing.upto(30)) == 50  # nothing is cut off again
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_first_of_growing_trees_are_those_of_a_smaller_model(model: Model) -> None:
+    values, label, weight, unseen = drawn()
+    growing = GrowingTrees(values, label, weight, n_threads=1, model=model)
+    small = fit_trees(values, label, weight, rounds=12, n_threads=1, model=model)
+    np.testing.assert_array_equal(margins(growing.upto(12), unseen, 12), margins(small, unseen, 12))
