@@ -1,25 +1,31 @@
 """How many reported rings are found, and how clean the top of the list is, beside simpler ways to group.
 
-    python benchmarks/find_rings.py --workspace DIR [--data DIR] [--bundle]
+    python benchmarks/find_rings.py --work DIR [--data DIR] [--threads N]
 
-The workspace holds a snapshot with known groups of role ``judge`` (examples/hop_sybil has them);
-``--data`` builds that example into it first. For each fold the verdicts of its accounts are hidden. New
-rings are those of at least 5 members of which less than half are known bad from the other folds; the
-first 500 of them are looked at. A reported ring of the fold is found if a ring holds at least half of it
-at a Jaccard index of at least 0.3; one ring finds one. A ring can be judged if 3 of its members have a
-verdict in the fold, and is bad if at least half of those are. Sums over the folds. Every way of grouping
-is ranked by its links alone; ``--bundle`` adds ours ranked with the out-of-fold scores of the
-workspace's bundle. Prints data, seed, time and hardware.
+On examples/hop_sybil (``--data`` names another folder with its ``data/``). For each fold the verdicts and
+groups of its accounts are taken out of the files, and ``ringwatch build``, ``train``, ``rings`` and
+``export rings`` run on what is left, each fold in its own workspace under ``--work``; what is there already
+is not done again. New rings are those of at least 5 members of which less than half are known bad from the
+other folds; the first 500 of them are looked at. A reported ring of the fold is found if a ring holds at
+least half of it at a Jaccard index of at least 0.3; one ring finds one. A ring can be judged if 3 of its
+members have a verdict in the fold, and is bad if at least half of those are. Sums over the folds. The simpler
+ways look at no verdict and are ranked by their links alone, and so are our links before anything is learned.
+Prints data, seed, time and hardware.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 import platform
 import random
+import shutil
+import subprocess
+import sys
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +38,7 @@ from features import view_of
 from graph_etl import Workspace
 from graph_etl.build import build
 from graph_etl.spec import load_spec
+from rings.communities import communities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +48,9 @@ if TYPE_CHECKING:
     from graph_etl import Snapshot
 
 SMALLEST, LOOKED_AT, JUDGES, JACCARD = 5, 500, 3, 0.3
-FIRST_HONEST = 200
+FIRST, FIRST_HONEST = (50, 100, 200), 200
+SPEC = Path(__file__).resolve().parents[1] / "examples" / "hop_sybil" / "spec.yaml"
+ACCOUNTS, FOLDS, TRANSFERS = (f"data/{name}.csv.gz" for name in ("accounts", "folds", "transfers"))
 Rings = list[set[int]]
 
 
@@ -51,20 +60,18 @@ class Tally:
 
     reported: int = 0
     found: int = 0
-    first_50: int = 0
-    bad_50: int = 0
-    first_100: int = 0
-    bad_100: int = 0
+    judged: Counter[int] = field(default_factory=Counter)
+    bad: Counter[int] = field(default_factory=Counter)
     honest: int = 0
     honest_inside: int = 0
 
 
-def judge(snapshot: Snapshot, ranked: Rings) -> Tally:
-    """Judge a ranked list of rings.
+def judge(snapshot: Snapshot, ranked: Callable[[int], Rings]) -> Tally:
+    """Judge ranked lists of rings.
 
     Args:
         snapshot: Gives verdicts, folds and groups of role ``judge``.
-        ranked: Account indices of each ring's members, the best first.
+        ranked: For a fold the account indices of each ring's members, the best ring first.
 
     Returns:
         The sums over all folds.
@@ -82,7 +89,11 @@ def judge(snapshot: Snapshot, ranked: Rings) -> Tally:
         bad = set(np.flatnonzero(hidden & (labels == 1)).tolist())
         honest = set(np.flatnonzero(hidden & (labels == 0)).tolist())
         here = [whole & bad for whole in reported if whole & bad]
-        new = [ring for ring in ranked if len(ring) >= SMALLEST and len(ring & known_bad) < len(ring) / 2]
+        new = [
+            ring
+            for ring in ranked(int(fold))
+            if len(ring) >= SMALLEST and len(ring & known_bad) < len(ring) / 2
+        ]
         new = new[:LOOKED_AT]
         tally.reported += len(here)
         tally.found += _found(here, new)
@@ -91,10 +102,9 @@ def judge(snapshot: Snapshot, ranked: Rings) -> Tally:
             for ring in new
             if len(ring & (bad | honest)) >= JUDGES
         ]
-        tally.first_50 += len(verdicts[:50])
-        tally.bad_50 += sum(verdicts[:50])
-        tally.first_100 += len(verdicts[:100])
-        tally.bad_100 += sum(verdicts[:100])
+        for first in FIRST:
+            tally.judged[first] += len(verdicts[:first])
+            tally.bad[first] += sum(verdicts[:first])
         tally.honest += len(honest)
         tally.honest_inside += len(honest & set().union(*new[:FIRST_HONEST]))
     return tally
@@ -152,20 +162,83 @@ def by_density(member: NDArray[Any], pairs: NDArray[np.int64], weight: NDArray[n
     return [set(parts[group].tolist()) for group in np.argsort(-density, kind="stable") if size[group] >= 3]
 
 
-def ours(run: rings.RingsRun) -> Rings:
-    """The rings of a run as sets, in the order of their rank."""
-    members = run.members.group_by("ring").agg("account").join(run.table.select("ring", "rank"), on="ring")
-    return [set(accounts) for accounts in members.sort("rank")["account"].to_list()]
-
-
 def row(name: str, ranked: Rings, tally: Tally, seconds: float) -> str:
     """One line of the table."""
+    shares = " ".join(f"{tally.bad[first] / max(1, tally.judged[first]):>7.1%}" for first in FIRST)
     return (
-        f"{name:<34} {tally.found:>3} of {tally.reported:<4} {tally.bad_50 / max(1, tally.first_50):>7.1%} "
-        f"{tally.bad_100 / max(1, tally.first_100):>7.1%} {tally.honest_inside / max(1, tally.honest):>7.2%} "
+        f"{name:<38} {tally.found:>3} of {tally.reported:<4} {shares} "
+        f"{tally.honest_inside / max(1, tally.honest):>7.2%} "
         f"{sum(len(ring) >= SMALLEST for ring in ranked):>7,} {max(map(len, ranked), default=0):>8,} "
         f"{seconds:>7.1f}"
     )
+
+
+def without_fold(data: Path, fold: int, target: Path) -> None:
+    """Copy the files of hop_sybil without the verdicts and groups of one fold.
+
+    Args:
+        data: Folder that holds their ``data/``.
+        fold: Whose.
+        target: Folder that will hold the copies'.
+    """
+    (target / "data").mkdir(parents=True, exist_ok=True)
+    accounts = pl.read_csv(data / ACCOUNTS, infer_schema=False)
+    folds = pl.read_csv(data / FOLDS, infer_schema=False)
+    told = ("sybil", "auto_group", "report_group")
+    hidden = pl.col("fold") == str(fold)
+    shown = accounts.join(folds, on="account", how="left", maintain_order="left").with_columns(
+        [pl.when(hidden).then(None).otherwise(pl.col(name)).alias(name) for name in told]
+    )
+    with gzip.open(target / ACCOUNTS, "wb") as stream:
+        stream.write(shown.drop("fold").write_csv().encode())
+    for name in (TRANSFERS, FOLDS):
+        shutil.copyfile(data / name, target / name)
+
+
+def of_fold(fold: int, data: Path, work: Path, threads: int, seed: int) -> tuple[Path, float]:
+    """Find rings with the public commands, one fold's verdicts and groups unknown.
+
+    Args:
+        fold: Whose.
+        data: Folder that holds hop_sybil's ``data/``.
+        work: Where its workspace is or goes.
+        threads: Threads of everything.
+        seed: Of everything random.
+
+    Returns:
+        The exported file and the seconds that ``ringwatch rings`` took.
+    """
+    place = work / f"fold_{fold}"
+    out, told = place / "rings.csv", place / "seconds.txt"
+    if not out.exists():
+        without_fold(data, fold, place)
+        common = ["--workspace", str(place / "workspace"), "--seed", str(seed)]
+        environment = os.environ | {"NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+        for command in (["build", str(SPEC), "--data", str(place)], ["train"], ["rings"]):
+            start = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-m", "ringwatch", *command, *common], check=True, env=environment
+            )
+            told.write_text(f"{time.perf_counter() - start:.1f}", encoding="utf-8")
+        subprocess.run(
+            [sys.executable, "-m", "ringwatch", "export", "rings", str(out), *common[:2]], check=True
+        )
+    return out, float(told.read_text(encoding="utf-8"))
+
+
+def always(ranked: Rings) -> Callable[[int], Rings]:
+    """The same list for every fold: of ways that look at no verdict."""
+    return lambda _: ranked
+
+
+def exported(file: Path, snapshot: Snapshot) -> Rings:
+    """Rings of an exported file as sets, in the order of their rank."""
+    index = pl.DataFrame(
+        {"account": snapshot.account_ids.to_list()}, schema={"account": pl.String}
+    ).with_row_index("place")
+    table = pl.read_csv(file, schema_overrides={"account": pl.String}).join(index, on="account")
+    found = table.group_by("ring").agg(pl.col("place"), pl.col("rank").first()).sort("rank")
+    return [set(places) for places in found["place"].to_list()]
 
 
 def main() -> None:
@@ -173,42 +246,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--data", type=Path, help="folder of hop_sybil's files; builds the example first")
-    parser.add_argument(
-        "--bundle", action="store_true", help="also rank with the bundle's out-of-fold scores"
-    )
+    parser.add_argument("--work", type=Path, required=True, help="folder for the workspaces")
+    parser.add_argument("--data", type=Path, default=SPEC.parent, help="folder that holds data/")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    workspace = Workspace(args.workspace)
-    if args.data is not None:
-        spec = Path(__file__).resolve().parents[1] / "examples" / "hop_sybil" / "spec.yaml"
-        build(load_spec(spec), workspace, data_dir=args.data)
+    workspace = Workspace(args.work / "all")
+    build(load_spec(SPEC), workspace, data_dir=args.data)
     snapshot = workspace.open_snapshot()
     print(
         f"{snapshot.manifest['name']} {snapshot.id}, {snapshot.n_accounts:,} accounts, seed {args.seed}, "
         f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
     )
-    heads = f"{'':<34} {'found':>9}  {'bad/50':>7} {'bad/100':>7} {'honest':>7} {'rings':>7}"
-    print(f"{heads} {'largest':>8} {'s':>7}")
+    heads = " ".join(f"{f'bad/{first}':>7}" for first in FIRST)
+    print(f"{'':<38} {'found':>9}  {heads} {'honest':>7} {'rings':>7} {'largest':>8} {'s':>7}")
     start = time.perf_counter()
     pairs, weight = co_use(snapshot)
     graph = igraph.Graph(n=snapshot.n_accounts, edges=pairs)
     paired = time.perf_counter() - start
     igraph.set_random_number_generator(random.Random(args.seed))
+    weights = weight.tolist()
     ways: tuple[tuple[str, Callable[[], Any]], ...] = (
         ("connected components of co-use", lambda: graph.connected_components()),
-        (
-            "Leiden (Potts, 0.1) on co-use",
-            lambda: graph.community_leiden("CPM", weights=weight.tolist(), resolution=0.1, n_iterations=5),
-        ),
+        ("label propagation on co-use", lambda: graph.community_label_propagation(weights=weights)),
+        ("Louvain on co-use", lambda: graph.community_multilevel(weights=weights)),
         (
             "Leiden (modularity) on co-use",
-            lambda: graph.community_leiden("modularity", weights=weight.tolist(), n_iterations=5),
+            lambda: graph.community_leiden("modularity", weights=weights, n_iterations=5),
         ),
         (
-            "label propagation on co-use",
-            lambda: graph.community_label_propagation(weights=weight.tolist()),
+            "Leiden (Potts, 0.1) on co-use",
+            lambda: graph.community_leiden("CPM", weights=weights, resolution=0.1, n_iterations=5),
         ),
     )
     for name, group in ways:
@@ -216,28 +284,24 @@ def main() -> None:
         member = np.asarray(group().membership)
         seconds = paired + time.perf_counter() - start
         ranked = by_density(member, pairs, weight)
-        print(row(name, ranked, judge(snapshot, ranked), seconds))
-    rings.find(snapshot, seed=args.seed)  # compiles
+        print(row(name, ranked, judge(snapshot, always(ranked)), seconds))
+    links = rings.links(snapshot)
+    member = communities(links, snapshot.n_accounts, rings.CommunityConfig(), args.seed)
     start = time.perf_counter()
-    run = rings.find(snapshot, seed=args.seed)
+    links = rings.links(snapshot)
+    member = communities(links, snapshot.n_accounts, rings.CommunityConfig(), args.seed)
     seconds = time.perf_counter() - start
-    print(row("rings.find, no labels, no scores", ours(run), judge(snapshot, ours(run)), seconds))
-    significant = int((run.table["q_value"] < 0.05).sum())
-    if args.bundle:
-        from gnn import Bundle
-
-        current = workspace.current()["bundle"]
-        if current is None:
-            message = "the workspace has no bundle; train one with `ringwatch train`"
-            raise SystemExit(message)
-        table = Bundle.open(workspace.path_of("bundle", current)).scores
-        scores = np.full(snapshot.n_accounts, np.nan)
-        scores[table["account"].to_numpy()] = table["oof_score"].to_numpy()
-        start = time.perf_counter()
-        scored = rings.find(snapshot, scores, seed=args.seed)
-        seconds = time.perf_counter() - start
-        print(row("rings.find, out-of-fold scores", ours(scored), judge(snapshot, ours(scored)), seconds))
-    print(f"{run.table.height:,} rings of 3 or more, {significant:,} with q < 0.05")
+    inner = np.where(member >= 0, member, member.max() + 1 + np.arange(len(member)))
+    ranked = by_density(inner, np.column_stack([links.a, links.b]), links.weight.astype(np.float64))
+    print(row("our links, nothing learned", ranked, judge(snapshot, always(ranked)), seconds))
+    lists: list[Rings] = []
+    took: list[float] = []
+    for fold in range(int(np.asarray(snapshot.folds).max()) + 1):
+        file, seconds = of_fold(fold, args.data, args.work, args.threads, args.seed)
+        lists.append(exported(file, snapshot))
+        took.append(seconds)
+    tally = judge(snapshot, lambda fold: lists[fold])
+    print(row("ringwatch rings, whole command", lists[0], tally, float(np.mean(took))))
 
 
 if __name__ == "__main__":

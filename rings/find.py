@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from features import profiles
 from graph_etl import NO_TIME
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
 from rings.identity import Identities, identify
-from rings.links import LinkConfig, Links, links_of_graph
+from rings.links import LinkConfig, Links
 from rings.links import links as find_links
 from rings.nearest_bad import nearest_bad
 from rings.null_model import rewired
+from rings.pairs import learn_pairs
 from rings.pictures import Pictures
 from rings.roles import ROLES, roles, ties
 from rings.run import FORMAT, RingsRun, pack
 from rings.significance import GroupSums, benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
+from rings.weighing import LEARNED, Weighing
 from rings.words import headline, sentences
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ def find(
         links: The links; found by `rings.links` if None.
         previous: The run before: rings that go on keep their ids.
         verdicts: ``int8[A]``, 1 for accounts known to be bad; the snapshot's last verdicts if None. They are
-            told of, and never make a link or a ring.
+            told of, and make no link and no ring. Known groups of role ``train`` and good accounts teach
+            which pairs act together, see `rings.pairs.learn_pairs`.
         seed: Fixes what chance decides: the order in which Leiden visits accounts, the null model.
-        link_config: How links are weighed.
-        community_config: How links become communities.
+        link_config: How links are weighed, before a model that has learned from known groups does it.
+        community_config: How links become communities; as suits the weights if None.
         bundle: Version of the bundle that the scores came from, for the record.
         progress: Called with what is being done.
 
@@ -83,17 +85,23 @@ def find(
         The rings, the best rank first.
     """
     tell = progress or (lambda _: None)
-    weighing = link_config or LinkConfig()
-    grouping = community_config or CommunityConfig()
+    config = link_config or LinkConfig()
     horizon = snapshot.end_horizon
     n_accounts = snapshot.n_accounts
     if links is None:
         tell("links")
-        links = find_links(snapshot, horizon, weighing)
+        links = find_links(snapshot, horizon, config)
+    weighing = Weighing(snapshot, horizon, config, scores)
+    if snapshot.groups.filter(pl.col("role") == "train").height:
+        tell("pair model")
+        pairs = weighing.pairs(links)
+        weighing = replace(weighing, model=learn_pairs(snapshot, pairs, seed=seed))
+        links = weighing.weighed(links, pairs)
+    grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
     tell("communities")
     member = communities(links, n_accounts, grouping, seed)
     tell("null model")
-    tested = _test(snapshot, links, member, weighing, grouping, seed)
+    tested = _test(weighing, links, member, grouping, seed)
     known = (snapshot.labels() if verdicts is None else np.asarray(verdicts)) == 1
     score, rank_of = _rank(scores, member, tested)
     inside = member >= 0
@@ -143,7 +151,8 @@ def find(
         "bundle": bundle,
         "previous": None if previous is None else previous.id,
         "seed": seed,
-        "links": weighing.model_dump(),
+        "links": config.model_dump(),
+        "pair_model": None if weighing.model is None else weighing.model.metrics,
         "communities": grouping.model_dump(),
         "scored": scores is not None,
         "counts": {
@@ -157,31 +166,28 @@ def find(
         "ended": names.ended,
     }
     manifest["id"] = _run_id(manifest, table, members)
-    return RingsRun(manifest["id"], manifest, table, members, packed)
+    model = None if weighing.model is None else weighing.model.text
+    return RingsRun(manifest["id"], manifest, table, members, packed, model)
 
 
 def _test(
-    snapshot: Snapshot,
+    weighing: Weighing,
     links: Links,
     member: NDArray[np.int32],
-    weighing: LinkConfig,
     grouping: CommunityConfig,
     seed: int,
 ) -> _Tested:
     """Compare the groups with those that the same steps find where nobody acts together."""
     sums = group_sums(links, member)
     random = np.random.default_rng(seed)
-    seen = snapshot.end_horizon
-    table = profiles(snapshot, None, seen)
-    accounts = np.flatnonzero(np.asarray(snapshot.first_pos) < seen)
+    n_accounts = weighing.snapshot.n_accounts
     null: list[NDArray[np.float64]] = []
     while len(null) < _NULL_RUNS and sum(map(len, null)) < _NULL_GROUPS:
-        graph, kept = rewired(snapshot, seen, random)
+        graph, kept = rewired(weighing.snapshot, weighing.horizon, random)
         # Behaviour is dealt out anew too: what is alike no longer goes with what is shared or close in time.
-        shuffled = table[random.permutation(len(table))]
-        chance = links_of_graph(snapshot, graph, shuffled, accounts, seen, weighing)
+        chance = weighing.by_chance(graph, random.permutation(n_accounts))
         del kept
-        groups = communities(chance, snapshot.n_accounts, grouping, seed)
+        groups = communities(chance, n_accounts, grouping, seed)
         null.append(group_sums(chance, groups).tightness)
         if not len(sums.size):
             break

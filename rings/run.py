@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT = 1
+_PAIR_MODEL = "pair_model.txt"
 
 
 class Explanations(Protocol):
@@ -40,6 +41,7 @@ class RingsRun:
         members: One row a member: ring, account, account_id, role, weight (how firmly it is tied to the ring,
             0 to 1).
         explanations: For each ring of the table its explanation, packed.
+        pair_model: The model that weighed the pairs, as LightGBM writes it; None if links kept their weights.
     """
 
     id: str
@@ -47,6 +49,7 @@ class RingsRun:
     table: pl.DataFrame
     members: pl.DataFrame
     explanations: Explanations = field(repr=False)
+    pair_model: str | None = field(default=None, repr=False)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -117,6 +120,8 @@ class RingsRun:
         ends = np.cumsum([0, *(len(packed) for packed in self.explanations)])
         np.save(target / "explanations.npy", ends.astype(np.int64), allow_pickle=False)
         (target / "explanations.bin").write_bytes(b"".join(self.explanations))
+        if self.pair_model is not None:
+            (target / _PAIR_MODEL).write_text(self.pair_model, encoding="utf-8")
         text = json.dumps(self.manifest, indent=1, sort_keys=True)
         (target / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
@@ -145,12 +150,14 @@ class RingsRun:
                 " make them again with `ringwatch rings`"
             )
             raise RingsError(message)
+        model = folder / _PAIR_MODEL
         return cls(
             id=manifest["id"],
             manifest=manifest,
             table=pl.read_parquet(folder / "rings.parquet"),
             members=pl.read_parquet(folder / "members.parquet"),
             explanations=_Stored(folder),
+            pair_model=model.read_text(encoding="utf-8") if model.exists() else None,
         )
 
 

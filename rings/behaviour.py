@@ -1,0 +1,160 @@
+"""Accounts that appeared around the same time and behave alike, though they may share nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from graph_etl import NO_TIME
+from rings.kernel import compiled
+from rings.rows import over_threads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NEIGHBOURS: Final = 10
+"""Nearest neighbours of an account."""
+
+# Accounts looked at before and after each, in the order of their first appearance: with 100 as many
+# members of one ring met on hop_sybil as with 2,000; a few more find those who came through a busy hour.
+_AROUND: Final = 256
+# Columns that hardly vary say nothing about likeness.
+_LEAST_SPREAD: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Pairs of accounts of which one is among the other's nearest in behaviour.
+
+    Attributes:
+        a: ``int32[N]`` account indices.
+        b: ``int32[N]`` account indices, above ``a``; sorted by ``a`` then ``b``, each pair once.
+        better: ``float32[N]``, the smaller of the two ranks, 0 for the nearest.
+        worse: ``float32[N]``, the greater; `NEIGHBOURS` where only one of the two has the other.
+        reach: ``float32[A]``, distance to an account's last neighbour: small in a crowd of the like.
+        middle: ``float32[A]``, distance to the one halfway.
+        table: ``float32[A, D]``, what was compared; distances are mean squared differences.
+    """
+
+    a: NDArray[np.int32]
+    b: NDArray[np.int32]
+    better: NDArray[np.float32]
+    worse: NDArray[np.float32]
+    reach: NDArray[np.float32]
+    middle: NDArray[np.float32]
+    table: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.a)
+
+
+def behaviour_neighbours(
+    profiles: NDArray[np.float32], first_seen_ms: NDArray[np.int64], accounts: NDArray[np.int64]
+) -> Neighbours:
+    """Find each account's nearest neighbours in behaviour among those that appeared just before and after.
+
+    Columns are compared by rank, so that no unit and no outlier decides. What an account costs does not
+    depend on how many there are.
+
+    Args:
+        profiles: ``float32[A, D]`` of `features.profiles`.
+        first_seen_ms: ``int64[A]``; accounts without a time have no neighbours.
+        accounts: ``int64[n]``, who takes part.
+
+    Returns:
+        The pairs.
+    """
+    n_accounts = len(profiles)
+    timed = accounts[first_seen_ms[accounts] != NO_TIME]
+    order = timed[np.lexsort((timed, first_seen_ms[timed]))]
+    table = ranked(profiles, order)
+    nearest = np.full((len(order), NEIGHBOURS), -1, np.int32)
+    distance = np.full((len(order), NEIGHBOURS), np.inf, np.float32)
+    along = np.ascontiguousarray(table[order])
+    over_threads(lambda first, last: _nearest_rows(along, first, last, nearest, distance), len(order))
+    reach = np.zeros(n_accounts, np.float32)
+    middle = np.zeros(n_accounts, np.float32)
+    found = np.isfinite(distance)
+    last = np.maximum(found.sum(axis=1) - 1, 0)
+    rows = np.arange(len(order))
+    reach[order] = np.where(found.any(axis=1), distance[rows, last], 0.0)
+    middle[order] = np.where(found.any(axis=1), distance[rows, last // 2], 0.0)
+    here, rank = np.nonzero(nearest >= 0)
+    one, other = order[here], order[nearest[here, rank]]
+    key = np.minimum(one, other) * np.int64(max(1, n_accounts)) + np.maximum(one, other)
+    pairs, place = np.unique(key, return_inverse=True)
+    ranks = np.full((2, len(pairs)), NEIGHBOURS, np.float32)
+    upwards = one < other
+    ranks[0, place[upwards]] = rank[upwards]
+    ranks[1, place[~upwards]] = rank[~upwards]
+    return Neighbours(
+        (pairs // max(1, n_accounts)).astype(np.int32),
+        (pairs % max(1, n_accounts)).astype(np.int32),
+        ranks.min(axis=0),
+        ranks.max(axis=0),
+        reach,
+        middle,
+        table,
+    )
+
+
+def ranked(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Columns by rank among some accounts, from -1 to 1; equal values have equal ranks, their mean.
+
+    Args:
+        profiles: ``float32[A, D]``.
+        accounts: ``int64[n]``, who is ranked; rows of the others are 0.
+
+    Returns:
+        ``float32[A, E]``, the columns that vary.
+    """
+    columns: list[NDArray[np.float32]] = []
+    for column in profiles.T:
+        values, place, count = np.unique(
+            np.nan_to_num(column[accounts]), return_inverse=True, return_counts=True
+        )
+        if len(values) < 2:
+            continue
+        ends = np.cumsum(count)
+        rank = ((ends - count + ends) / len(accounts) - 1.0).astype(np.float32)[place]
+        if rank.std() <= _LEAST_SPREAD:
+            continue
+        whole = np.zeros(len(profiles), np.float32)
+        whole[accounts] = rank
+        columns.append(whole)
+    if not columns:
+        return np.zeros((len(profiles), 0), np.float32)
+    return np.ascontiguousarray(np.stack(columns, axis=1))
+
+
+@compiled
+def _nearest_rows(table: Any, first: int, last: int, nearest: Any, distance: Any) -> None:
+    """The nearest rows of rows ``first:last``, the nearest first; of equally near ones the earlier row."""
+    n_rows, width = table.shape
+    for row in range(first, last):
+        worst = np.inf
+        for other in range(max(0, row - _AROUND), min(n_rows, row + _AROUND + 1)):
+            if other == row:
+                continue
+            total = np.float64(0.0)
+            limit = worst * width
+            for index in range(width):
+                gap = np.float64(table[row, index]) - np.float64(table[other, index])
+                total += gap * gap
+                # Most are far: what is seen of them is enough.
+                if total >= limit:
+                    break
+            if total >= limit:
+                continue
+            mean = np.float32(total / max(1, width))
+            place = NEIGHBOURS - 1
+            while place > 0 and distance[row, place - 1] > mean:
+                distance[row, place] = distance[row, place - 1]
+                nearest[row, place] = nearest[row, place - 1]
+                place -= 1
+            distance[row, place] = mean
+            nearest[row, place] = other
+            worst = np.float64(distance[row, NEIGHBOURS - 1])

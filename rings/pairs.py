@@ -1,0 +1,505 @@
+"""Which pairs of accounts act together: a model learned from known groups, for links and for neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from features import Queries, asked_of, graph_of
+from features.visibility import is_cut
+from graph_etl import NO_TIME
+from rings.behaviour import NEIGHBOURS, Neighbours
+from rings.kernel import compiled
+from rings.links import Links
+from rings.rows import over_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from graph_etl import Snapshot
+
+_HOUR_MS: Final = 3_600_000.0
+# Pairs whose features are held at once: bounds the memory, not the result.
+_BLOCK: Final = 1 << 17
+_PLAIN: Final = (
+    "weight",
+    "source",
+    "gap_hours",
+    "places_apart",
+    "distance",
+    "common",
+    "common_weight",
+    "common_like",
+    "links_least",
+    "links_most",
+    "sum_least",
+    "sum_most",
+    "weight_of_strongest",
+    "common_weight_share",
+    "common_share",
+    "rank_better",
+    "rank_worse",
+    "distance_of_reach",
+    "reach_least",
+    "reach_most",
+    "middle_least",
+    "liked_least",
+    "liked_most",
+)
+
+
+def pair_columns(width: int) -> list[str]:
+    """Names of the columns of `Pairs.features`.
+
+    Args:
+        width: Columns of a profile.
+
+    Returns:
+        What is known of a pair, then each place of the profiles: how far apart, the smaller, the greater.
+    """
+    places = [f"{name}_{place}" for name in ("apart", "least", "most") for place in range(width)]
+    return [*_PLAIN, *places]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of accounts that may act together, with what is known of each.
+
+    Attributes:
+        links: A link a pair, each once, ``a`` below ``b``, sorted; its weight is 0 where only behaviour
+            brings the two together.
+        profiles: ``float32[A, D]``.
+        first_seen_ms: ``int64[A]``.
+        age_rank: ``int32[A]``, each account's place by first appearance.
+        neighbours: What behaviour brings together.
+    """
+
+    links: Links
+    profiles: NDArray[np.float32]
+    first_seen_ms: NDArray[np.int64]
+    age_rank: NDArray[np.int32]
+    neighbours: Neighbours
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.links)
+
+    @classmethod
+    def of(
+        cls,
+        links: Links,
+        neighbours: Neighbours,
+        profiles: NDArray[np.float32],
+        first_seen_ms: NDArray[np.int64],
+        age_rank: NDArray[np.int32],
+    ) -> Pairs:
+        """Bring links and neighbours together.
+
+        Args:
+            links: The links.
+            neighbours: Pairs that behave alike.
+            profiles: ``float32[A, D]``.
+            first_seen_ms: ``int64[A]``.
+            age_rank: ``int32[A]``.
+
+        Returns:
+            Every pair that is one of either, once.
+        """
+        n_accounts = np.int64(max(1, len(profiles)))
+        linked = links.a.astype(np.int64) * n_accounts + links.b
+        near = neighbours.a.astype(np.int64) * n_accounts + neighbours.b
+        key = np.union1d(linked, near)
+        place = np.searchsorted(key, linked)
+        weight = np.zeros(len(key), np.float32)
+        source = np.zeros(len(key), np.uint8)
+        via = np.full(len(key), -1, np.int32)
+        weight[place], source[place], via[place] = links.weight, links.source, links.via
+        both = Links(
+            (key // n_accounts).astype(np.int32), (key % n_accounts).astype(np.int32), weight, source, via
+        )
+        return cls(both, profiles, first_seen_ms, age_rank, neighbours)
+
+    def features(self, first: int, last: int) -> NDArray[np.float32]:
+        """What is known of the pairs ``first:last``.
+
+        Args:
+            first: First pair.
+            last: The one after the last.
+
+        Returns:
+            ``float32[last - first, C]`` with the columns of `pair_columns`.
+        """
+        width = self.profiles.shape[1]
+        out = np.empty((last - first, len(_PLAIN) + 3 * width), np.float32)
+        links, known = self.links, self._known
+        rows = slice(first, last)
+        a, b = links.a[rows], links.b[rows]
+        gap_ms = np.abs(self.first_seen_ms[a] - self.first_seen_ms[b]).astype(np.float64)
+        gap_ms[(self.first_seen_ms[a] == NO_TIME) | (self.first_seen_ms[b] == NO_TIME)] = np.nan
+        rank = self.age_rank.astype(np.int64)
+        weight = links.weight[rows].astype(np.float64)
+        strongest = np.maximum(known.strongest, 1e-6)
+        places, better, worse = known.neighbour[rows], known.better, known.worse
+        near = places >= 0
+        distance = self._distances(a, b)
+        reach, middle = self.neighbours.reach, self.neighbours.middle
+        sums = np.maximum(known.total[a] * known.total[b], 1e-9)
+        least_links = np.maximum(1.0, np.minimum(known.count[a], known.count[b]))
+        plain = (
+            weight,
+            links.source[rows],
+            np.log1p(gap_ms / _HOUR_MS),
+            np.log1p(np.abs(rank[a] - rank[b])),
+            distance,
+            np.log1p(known.common[rows]),
+            known.common_weight[rows],
+            known.common_like[rows],
+            np.minimum(known.count[a], known.count[b]),
+            np.maximum(known.count[a], known.count[b]),
+            np.minimum(known.total[a], known.total[b]),
+            np.maximum(known.total[a], known.total[b]),
+            weight / strongest[a] + weight / strongest[b],
+            known.common_weight[rows] / np.sqrt(sums),
+            known.common[rows] / least_links,
+            np.where(near, better[places], NEIGHBOURS),
+            np.where(near, worse[places], NEIGHBOURS),
+            distance / np.sqrt(reach[a].astype(np.float64) * reach[b] + 1e-9),
+            np.minimum(reach[a], reach[b]),
+            np.maximum(reach[a], reach[b]),
+            np.minimum(middle[a], middle[b]),
+            np.minimum(known.liked[a], known.liked[b]),
+            np.maximum(known.liked[a], known.liked[b]),
+        )
+        for place, column in enumerate(plain):
+            out[:, place] = column
+        one, other = self.profiles[a], self.profiles[b]
+        start = len(_PLAIN)
+        out[:, start : start + width] = np.abs(one - other)
+        out[:, start + width : start + 2 * width] = np.minimum(one, other)
+        out[:, start + 2 * width :] = np.maximum(one, other)
+        return out
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """First and last of blocks of pairs that are small enough to hold."""
+        for first in range(0, len(self), _BLOCK):
+            yield first, min(len(self), first + _BLOCK)
+
+    def uncut(self, snapshot: Snapshot, horizon: int) -> Pairs:
+        """The pairs that no person called not linked.
+
+        Args:
+            snapshot: The snapshot.
+            horizon: As of which position.
+
+        Returns:
+            The same pairs if none was cut.
+        """
+        queries = Queries.for_accounts(snapshot, self.links.a.astype(np.int64))
+        queries.horizon[:] = horizon
+        kept = np.ones(len(self), np.bool_)
+        _mark_cut(graph_of(snapshot), self.links.a, self.links.b, horizon, asked_of(queries).time_ms, kept)
+        if kept.all():
+            return self
+        return Pairs(self.links.take(kept), self.profiles, self.first_seen_ms, self.age_rank, self.neighbours)
+
+    @cached_property
+    def _known(self) -> _Known:
+        """What the features of pairs need of all of them together."""
+        links, near, n_accounts = self.links, self.neighbours, len(self.profiles)
+        linked = links.weight > 0
+        count, total, strongest = (np.zeros(n_accounts) for _ in range(3))
+        for ends in (links.a, links.b):
+            count += np.bincount(ends[linked], minlength=n_accounts)
+            total += np.bincount(ends[linked], links.weight[linked], minlength=n_accounts)
+            np.maximum.at(strongest, ends, links.weight)
+        liked = np.bincount(near.a, minlength=n_accounts) + np.bincount(near.b, minlength=n_accounts)
+        common, common_weight = _in_common(
+            links.a, links.b, links.a[linked], links.b[linked], links.weight[linked], n_accounts
+        )
+        ones = np.ones(len(near), np.float32)
+        common_like, _ = _in_common(links.a, links.b, near.a, near.b, ones, n_accounts)
+        key = near.a.astype(np.int64) * n_accounts + near.b
+        wanted = links.a.astype(np.int64) * n_accounts + links.b
+        place = np.searchsorted(key, wanted)
+        there = (place < len(key)) & (key[np.minimum(place, len(key) - 1)] == wanted) if len(key) else linked
+        neighbour = np.where(there, place, -1) if len(key) else np.full(len(links), -1)
+        none = np.full(1, NEIGHBOURS, np.float32)
+        return _Known(
+            count,
+            total,
+            strongest,
+            liked.astype(np.float64),
+            common,
+            common_weight,
+            common_like,
+            neighbour.astype(np.int64),
+            near.better if len(near) else none,
+            near.worse if len(near) else none,
+        )
+
+    def _distances(self, a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.float64]:
+        table = self.neighbours.table
+        if not table.shape[1]:
+            return np.zeros(len(a))
+        gap = table[a] - table[b]
+        return np.asarray((gap * gap).mean(axis=1), np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """By account: number, sum and greatest of its links' weights, pairs that behaviour brings it into.
+
+    By pair: accounts linked to both, the sum of the products of those weights, accounts alike to both, and
+    its place among the neighbours, -1 where it is none of them.
+    """
+
+    count: NDArray[np.float64]
+    total: NDArray[np.float64]
+    strongest: NDArray[np.float64]
+    liked: NDArray[np.float64]
+    common: NDArray[np.float64]
+    common_weight: NDArray[np.float64]
+    common_like: NDArray[np.float64]
+    neighbour: NDArray[np.int64]
+    better: NDArray[np.float32]
+    worse: NDArray[np.float32]
+
+
+def _in_common(
+    a: NDArray[np.int32],
+    b: NDArray[np.int32],
+    one: NDArray[np.int32],
+    other: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    n_accounts: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For pairs ``a``, ``b`` the number of common neighbours in a graph, and the sum of weight products."""
+    ends = np.concatenate([one, other])
+    others = np.concatenate([other, one])
+    weights = np.concatenate([weight, weight])
+    order = np.lexsort((others, ends))
+    pointers = np.zeros(n_accounts + 1, np.int64)
+    np.cumsum(np.bincount(ends, minlength=n_accounts), out=pointers[1:])
+    count, product = np.zeros(len(a)), np.zeros(len(a))
+    others, weights = others[order], weights[order]
+    over_threads(
+        lambda first, last: _common_rows(a, b, pointers, others, weights, first, last, count, product), len(a)
+    )
+    return count, product
+
+
+@compiled
+def _common_rows(
+    a: Any, b: Any, pointers: Any, others: Any, weights: Any, first: int, last: int, count: Any, product: Any
+) -> None:
+    """Walk the sorted neighbours of both ends of the pairs ``first:last`` side by side."""
+    for row in range(first, last):
+        left, left_end = pointers[a[row]], pointers[a[row] + 1]
+        right, right_end = pointers[b[row]], pointers[b[row] + 1]
+        number = 0
+        total = 0.0
+        while left < left_end and right < right_end:
+            if others[left] < others[right]:
+                left += 1
+            elif others[left] > others[right]:
+                right += 1
+            else:
+                number += 1
+                total += np.float64(weights[left]) * weights[right]
+                left += 1
+                right += 1
+        count[row] = number
+        product[row] = total
+
+
+@compiled
+def _mark_cut(graph: Any, a: Any, b: Any, horizon: int, time_ms: Any, kept: Any) -> None:
+    for row in range(len(a)):
+        if is_cut(graph, np.int64(a[row]), np.int64(b[row]), horizon, time_ms[row]):
+            kept[row] = False
+
+
+# Known groups that a model needs; fewer and it learns their names, not their ways.
+MIN_GROUPS: Final = 20
+_ROUNDS: Final = 100
+# Pairs learned from, at most, of one group and of accounts that do not act together: a group of a thousand
+# has half a million, which say no more than a few hundred of them do.
+_PAIRS_OF_GROUP: Final = 200
+_PAIRS_APART: Final = 40_000
+# All pairs of a group together weigh as so many.
+_GROUP_CAP: Final = 100.0
+# The model is used where it ranks unseen pairs better than the weights of links do by at least this much.
+_GAIN: Final = 0.01
+_TREES: Final[dict[str, Any]] = {
+    "objective": "binary",
+    "learning_rate": 0.1,
+    "num_leaves": 31,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "min_child_samples": 40,
+    "lambda_l2": 5.0,
+    "max_bin": 63,
+    "verbose": -1,
+    "deterministic": True,
+    "force_col_wise": True,
+}
+
+
+@dataclass(frozen=True)
+class PairModel:
+    """How likely two accounts act together.
+
+    Attributes:
+        text: The trees, as LightGBM writes them.
+        width: Columns of a profile.
+        metrics: Pairs and groups learned from; ``held_out`` average precision of the model and of the weights
+            of links, on pairs of folds that it had not seen.
+    """
+
+    text: str
+    width: int
+    metrics: dict[str, Any]
+
+    def probability(self, pairs: Pairs) -> NDArray[np.float32]:
+        """How likely each pair acts together.
+
+        Args:
+            pairs: ``P`` pairs.
+
+        Returns:
+            ``float32[P]``.
+
+        Raises:
+            ValueError: If the profiles are of another width than those learned from.
+        """
+        if pairs.profiles.shape[1] != self.width:
+            message = (
+                f"profiles of {pairs.profiles.shape[1]} columns, the pair model has learned from {self.width}"
+            )
+            raise ValueError(message)
+        import lightgbm  # here: importing the package stays light
+
+        booster = lightgbm.Booster(model_str=self.text)
+        out = np.empty(len(pairs), np.float32)
+        for first, last in pairs.blocks():
+            out[first:last] = booster.predict(pairs.features(first, last))
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    row: NDArray[np.int64]
+    together: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    fold: NDArray[np.int32]
+
+
+def learn_pairs(snapshot: Snapshot, pairs: Pairs, *, seed: int = 0, n_threads: int = 1) -> PairModel | None:
+    """Learn from a snapshot's known groups of role ``train`` which pairs act together.
+
+    Pairs inside a group act together; pairs of two groups, and pairs with an account known to be good, do
+    not; nothing is learned from any other. Groups of role ``judge`` play no part.
+
+    Args:
+        snapshot: Gives groups, verdicts and the fold table.
+        pairs: The pairs.
+        seed: Of the sampling of pairs, rows and columns.
+        n_threads: The same number gives the same model, bit by bit.
+
+    Returns:
+        The model; None where fewer than `MIN_GROUPS` groups have pairs, or where it ranks pairs of unseen
+        folds no better than the weights of links do.
+    """
+    examples, groups = _examples(snapshot, pairs, seed)
+    if groups < MIN_GROUPS or examples.together.all():
+        return None
+    columns = np.vstack(
+        [np.zeros((0, len(pair_columns(pairs.profiles.shape[1]))), np.float32), *_rows(pairs, examples.row)]
+    )
+    held_out = np.full(len(examples.row), np.nan)
+    for fold in np.unique(examples.fold[examples.fold >= 0]):
+        # A pair of two folds is learned from in neither.
+        test = examples.fold == fold
+        use = ~test & (examples.fold >= 0)
+        if not 0 < examples.together[use].sum() < use.sum():
+            return None
+        booster = _grow(columns[use], examples.together[use], examples.weight[use], seed, n_threads)
+        held_out[test] = booster.predict(columns[test])
+    judged = ~np.isnan(held_out)
+    truth, weight = examples.together[judged], examples.weight[judged]
+    if len(np.unique(truth)) < 2:
+        return None
+    from sklearn.metrics import average_precision_score  # here: importing the package stays light
+
+    figures = {
+        name: round(float(average_precision_score(truth, value, sample_weight=weight)), 4)
+        for name, value in (("model", held_out[judged]), ("links", columns[judged, 0]))
+    }
+    if figures["model"] < figures["links"] + _GAIN:
+        return None
+    booster = _grow(columns, examples.together, examples.weight, seed, n_threads)
+    metrics = {"groups": groups, "pairs": len(examples.row), "held_out": figures}
+    return PairModel(booster.model_to_string(), pairs.profiles.shape[1], metrics)
+
+
+def _examples(snapshot: Snapshot, pairs: Pairs, seed: int) -> tuple[_Examples, int]:
+    group = _known_groups(snapshot)
+    good = snapshot.labels() == 0
+    a, b = pairs.links.a, pairs.links.b
+    together = (group[a] >= 0) & (group[a] == group[b])
+    apart = ~together & (good[a] | good[b] | ((group[a] >= 0) & (group[b] >= 0)))
+    sizes = np.bincount(group[a[together]], minlength=1)
+    random = np.random.default_rng(seed)
+    drawn = random.permutation(np.flatnonzero(together))
+    order = drawn[np.argsort(group[a[drawn]], kind="stable")]
+    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    row = np.concatenate(
+        [order[place < _PAIRS_OF_GROUP], random.permutation(np.flatnonzero(apart))[:_PAIRS_APART]]
+    )
+    row.sort()
+    a, b, together = a[row], b[row], together[row]
+    weight = np.ones(len(row))
+    kept = np.minimum(sizes, _PAIRS_OF_GROUP)
+    weight[together] = np.minimum(1.0, _GROUP_CAP / kept[group[a[together]]])
+    # The good stand for all of them.
+    weight[~together] = max(1.0, float(apart.sum()) / max(1, int((~together).sum())))
+    folds = np.asarray(snapshot.folds)
+    fold = np.where(folds[a] == folds[b], folds[a], -1).astype(np.int32)
+    return _Examples(row, together, weight, fold), int((sizes > 0).sum())
+
+
+def _known_groups(snapshot: Snapshot) -> NDArray[np.int64]:
+    """``int64[A]``: number of each account's known group of role ``train``, the first if several; else -1."""
+    group = np.full(snapshot.n_accounts, -1, np.int64)
+    known = snapshot.groups.filter(pl.col("role") == "train")
+    if known.height:
+        number = known.select(pl.struct("mapping", "group").rank("dense")).to_series().to_numpy()
+        group[known["account"].to_numpy()[::-1]] = number.astype(np.int64)[::-1] - 1
+    return group
+
+
+def _rows(pairs: Pairs, row: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    for first, last in pairs.blocks():
+        here = row[np.searchsorted(row, first) : np.searchsorted(row, last)]
+        if len(here):
+            yield pairs.features(first, last)[here - first]
+
+
+def _grow(
+    columns: NDArray[np.float32],
+    together: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    seed: int,
+    n_threads: int,
+) -> Any:
+    import lightgbm  # here: importing the package stays light
+
+    data = lightgbm.Dataset(columns, together.astype(np.float32), weight=weight)
+    return lightgbm.train({**_TREES, "seed": seed, "num_threads": n_threads}, data, num_boost_round=_ROUNDS)

@@ -1,0 +1,123 @@
+"""The weights that rings are found with: those of links, or what a model learned from known groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from features import profiles, view_of
+from rings.behaviour import behaviour_neighbours
+from rings.communities import CommunityConfig
+from rings.kernel import SYNCHRONY
+from rings.links import LinkConfig, Links, links_of_graph
+from rings.pairs import PairModel, Pairs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from features.visibility import Graph
+    from graph_etl import Snapshot
+
+LEARNED: Final = CommunityConfig(resolution=0.1)
+"""How learned weights become communities: probabilities lie higher than the weights of links."""
+
+# Pairs less likely than this never hold a ring together.
+_LEAST: Final = 0.02
+# What is left of a pair's weight where both accounts look good: a ring of accounts that no score knows yet
+# must still be found.
+_FLOOR: Final = 0.3
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How the pairs of a platform are weighed, as it is or as chance would deal it out.
+
+    Attributes:
+        snapshot: The snapshot.
+        horizon: Entries with a position below it count.
+        config: How links are weighed.
+        scores: ``float[A]``, how likely each account is bad, NaN where unknown; None if nobody knows.
+        model: Learned from known groups; None: links keep their weights.
+    """
+
+    snapshot: Snapshot
+    horizon: int
+    config: LinkConfig
+    scores: NDArray[np.floating[Any]] | None = None
+    model: PairModel | None = None
+
+    def accounts(self) -> NDArray[np.int64]:
+        """Accounts that are visible and no hubs."""
+        view = view_of(self.snapshot)
+        seen = np.asarray(self.snapshot.first_pos) < self.horizon
+        plain = np.asarray(view.hub_since)[np.asarray(self.snapshot.account_node)] >= self.horizon
+        return np.flatnonzero(seen & plain)
+
+    def pairs(self, links: Links, table: NDArray[np.float32] | None = None) -> Pairs:
+        """Links, and accounts that appeared together and behave alike; pairs that a person cut are left out.
+
+        Args:
+            links: The links.
+            table: ``float32[A, D]`` profiles; the snapshot's if None.
+
+        Returns:
+            The pairs.
+        """
+        behaviour = profiles(self.snapshot, None, self.horizon) if table is None else table
+        first_seen_ms = np.asarray(self.snapshot.first_seen_ms)
+        near = behaviour_neighbours(behaviour, first_seen_ms, self.accounts())
+        age_rank = np.asarray(view_of(self.snapshot).age_rank)
+        pairs = Pairs.of(links, near, behaviour, first_seen_ms, age_rank)
+        return pairs.uncut(self.snapshot, self.horizon)
+
+    def weighed(
+        self, links: Links, pairs: Pairs | None = None, order: NDArray[np.int64] | None = None
+    ) -> Links:
+        r"""The weights that communities are found with.
+
+        With a model :math:`p (0.3 + 0.7 \sqrt{s_a s_b})`, where :math:`p` is how likely two accounts act
+        together and :math:`s` how likely each is bad; without one those of the links.
+
+        Args:
+            links: The links.
+            pairs: What `pairs` gives, where it is known already.
+            order: ``int64[A]``: whose behaviour and score each account is given, to undo what they have to do
+                with whom it meets.
+
+        Returns:
+            Links; those that only behaviour makes count as synchrony.
+        """
+        if self.model is None:
+            return links
+        if pairs is None:
+            table = profiles(self.snapshot, None, self.horizon)
+            pairs = self.pairs(links, table if order is None else table[order])
+        weight = self.model.probability(pairs)
+        if self.scores is not None:
+            given = np.asarray(self.scores, np.float64)
+            # An account without a score stands in nobody's way.
+            bad = np.where(np.isnan(given), 1.0, given)
+            bad = bad if order is None else bad[order]
+            together = np.sqrt(bad[pairs.links.a] * bad[pairs.links.b])
+            weight = (weight * (_FLOOR + (1.0 - _FLOOR) * together)).astype(np.float32)
+        source = np.where(pairs.links.source == 0, SYNCHRONY, pairs.links.source).astype(np.uint8)
+        return replace(pairs.links, weight=weight, source=source).take(weight >= _LEAST)
+
+    def by_chance(self, graph: Graph, order: NDArray[np.int64]) -> Links:
+        """The same in a graph that was dealt out anew.
+
+        Args:
+            graph: The graph, see `rings.null_model.rewired`.
+            order: ``int64[A]``: whose behaviour each account is given.
+
+        Returns:
+            The links.
+        """
+        table = profiles(self.snapshot, None, self.horizon)[order]
+        seen = np.flatnonzero(np.asarray(self.snapshot.first_pos) < self.horizon)
+        chance = links_of_graph(self.snapshot, graph, table, seen, self.horizon, self.config)
+        if self.model is None:
+            return chance
+        return self.weighed(chance, self.pairs(chance, table), order)
