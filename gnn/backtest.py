@@ -180,7 +180,7 @@ def backtest(
         cut_ms: Unix milliseconds. Only rows and verdicts known by then are learned from.
         questions: ``Q`` questions to ``snapshot`` with horizons after the cut. What they see of the graph is
             what was known at their horizon, later than the cut too.
-        moment: The head to ask; the last one if None.
+        moment: The head to ask; that of the main moment if None.
         labels: See `as_of`.
         seed: See `gnn.train`.
         without: See `gnn.train`.

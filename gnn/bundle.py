@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from features import profiles
+from features.queries import EVENT
 from gnn.blend import Blend
 from gnn.calibration import Calibration
 from gnn.errors import BundleError as BundleError
@@ -25,7 +26,7 @@ from gnn.tree_walk import Trees, read_trees
 from rings import Epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = 2
 _QUANTILES: Final = 1001
+_TODAY: Final = "retrospective"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Head:
         blend: How GraphSAGE joins.
         calibration: From margin to score.
         contact: Whether contact with known bad accounts is an input.
+        calibrated: Whether its scores are probabilities: fitted on held-out verdicts of both kinds.
     """
 
     moment: str
@@ -52,6 +55,7 @@ class Head:
     blend: Blend
     calibration: Calibration
     contact: bool
+    calibrated: bool = False
 
     @cached_property
     def shapley(self) -> TreeShapley | None:
@@ -106,8 +110,13 @@ class Bundle:
         return tuple(self.manifest["moments"])
 
     @property
+    def main_moment(self) -> str:
+        """The moment of `scores`, and of all that nobody asks at a moment of its own: see `main_moment`."""
+        return main_moment(self.moments)
+
+    @property
     def calibrated(self) -> bool:
-        """Whether scores are probabilities."""
+        """Whether the scores of the main moment are probabilities; of another one, see its head."""
         return bool(self.manifest["calibrated"])
 
     @cached_property
@@ -131,6 +140,8 @@ class Bundle:
                 Blend(**entry["blend"]),
                 Calibration(**entry["calibration"]),
                 entry["contact"],
+                # Bundles of before tell it of all their heads at once.
+                entry.get("calibrated", self.manifest["calibrated"]),
             )
             _ = head.shapley  # now, and not at the first request that asks why
             found[moment] = head
@@ -263,9 +274,9 @@ class BundleDraft:
         manifest = self._manifest(texts)
         version = "b" + self._digest(manifest, texts)[:10]
         manifest["version"] = version
-        last = self._heads[-1].moment
-        score = self._scores[last]
-        held_out = self._held_out[last]
+        main = main_moment(list(self._scores))
+        score = self._scores[main]
+        held_out = self._held_out[main]
         with workspace.new_folder("bundle", version) as folder:
             for number, head in enumerate(self._heads):
                 if head.moment in texts:
@@ -293,6 +304,10 @@ class BundleDraft:
             workspace.set_current("bundle", version)
         return Bundle.open(workspace.path_of("bundle", version))
 
+    def _calibrated(self, moment: str) -> bool:
+        """Whether held-out verdicts of both kinds were there to calibrate a head on."""
+        return self.supervision == "supervised" and bool(self.metrics.get(moment))
+
     def _manifest(self, texts: dict[str, str]) -> dict[str, Any]:
         width = profiles(self.snapshot, np.zeros(0, np.int64)).shape[1]
         return {
@@ -302,7 +317,7 @@ class BundleDraft:
             "name": self.snapshot.manifest["name"],
             "simulated": self.snapshot.manifest["simulated"],
             "supervision": self.supervision,
-            "calibrated": self.supervision == "supervised" and any(self.metrics.values()),
+            "calibrated": self._calibrated(main_moment(list(self._scores))),
             "seed": self.seed,
             "model": self.model,
             "left_out": self.left_out,
@@ -319,6 +334,7 @@ class BundleDraft:
                     "blend": head.blend.as_dict(),
                     "calibration": head.calibration.as_dict(),
                     "contact": head.contact,
+                    "calibrated": self._calibrated(head.moment),
                 }
                 for number, head in enumerate(self._heads)
             },
@@ -341,6 +357,21 @@ class BundleDraft:
         for _, _, array in self._epoch_arrays():
             digest.update(array.tobytes())
         return digest.hexdigest()
+
+
+def main_moment(moments: Sequence[str]) -> str:
+    """The moment that stands for an account as it is today: what exports, rings and plots tell.
+
+    Args:
+        moments: At least one, in the order of the spec.
+
+    Returns:
+        ``retrospective``; without it the last one that is no head for events.
+    """
+    if _TODAY in moments:
+        return _TODAY
+    of_age = [moment for moment in moments if moment != EVENT]
+    return (of_age or list(moments))[-1]
 
 
 def percentile_of(quantiles: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from features.opened import nothing_brought, open_graph
 from features.visibility import account_at, is_hub, latest_accounts, latest_neighbours, users_of
 from features.without import Edge, without
 from gnn.shared_nodes import account_id, kind_and_key, shared_nodes
-from gnn.wording import how_many, side_in_words, spoken
+from gnn.wording import change_in_words, how_many, score_in_words, side_in_words, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -321,11 +321,11 @@ class _Asked:
         if not pieces:
             return None
         best = min(pieces, key=lambda piece: alone[piece.key])
-        words = f"without {best.phrase}: {_change(self.score, alone[best.key])}"
+        words = f"without {best.phrase}: {change_in_words(self.score, alone[best.key])}"
         keys = frozenset(piece.key for piece in pieces)
         whole = together.get(keys)
         if whole is not None:
-            words += f"; without {'both' if len(keys) == 2 else f'all {len(keys)}'}: {whole:.2f}"
+            words += f"; without {'both' if len(keys) == 2 else f'all {len(keys)}'}: {score_in_words(whole)}"
         return {
             "score": round(alone[best.key], 4),
             "what": best.what,
@@ -360,9 +360,11 @@ class _Asked:
         """What is said of a reason whose evidence names these pieces."""
         best = min(pieces, key=lambda piece: self.alone[piece.key])
         alone = self.alone[best.key]
-        words = f"without {best.phrase}: {_change(self.score, alone)}"
+        words = f"without {best.phrase}: {change_in_words(self.score, alone)}"
         if whole is not None:
-            words += f"; without {'both' if len(pieces) == 2 else f'all {len(pieces)}'}: {whole:.2f}"
+            words += (
+                f"; without {'both' if len(pieces) == 2 else f'all {len(pieces)}'}: {score_in_words(whole)}"
+            )
         return {
             "score": round(alone, 4),
             "what": best.what,
@@ -373,7 +375,7 @@ class _Asked:
     def carrier(self, piece: _Piece, log_odds: float | None = None) -> Carrier:
         """A piece with the score without it."""
         score = self.alone[piece.key]
-        words = f"without {piece.phrase}: {_change(self.score, score)}"
+        words = f"without {piece.phrase}: {change_in_words(self.score, score)}"
         return Carrier(piece.what, words, score, log_odds, piece.evidence)
 
     def divide(
@@ -421,7 +423,7 @@ class _Asked:
             less = yield from self._without_some(rest)
             if less < goal:
                 gone, score = rest, less
-        words = f"without {_all_of(gone)}: {_change(self.score, score)}"
+        words = f"without {_all_of(gone)}: {change_in_words(self.score, score)}"
         return LeastSet([piece.what for piece in gone], words, score, goal)
 
     def _without_some(self, pieces: Sequence[_Piece]) -> Generator[None, None, float]:
@@ -583,14 +585,6 @@ def _epoch_without(epoch: Epoch, account: int) -> Epoch:
 
 def _log_odds(score: float) -> float:
     return float(logit(np.clip(score, _EDGE_OF_SCORES, 1.0 - _EDGE_OF_SCORES)))
-
-
-def _change(before: float, after: float) -> str:
-    """Two scores in words, with as many digits as tell them apart."""
-    digits = 2 if f"{before:.2f}" != f"{after:.2f}" else 3
-    if f"{before:.3f}" == f"{after:.3f}":
-        return f"still {after:.2f}"
-    return f"{before:.{digits}f} → {after:.{digits}f}"
 
 
 def _all_of(pieces: Sequence[_Piece]) -> str:

@@ -39,7 +39,7 @@ def metrics_of(run: Run, moment: Moment) -> dict[str, Any]:
     figures["calibration_error"] = calibration_error(label, moment.calibration(margin[told]))
     figures["accounts"] = len(told)
     figures["bad"] = int(label.sum())
-    figures["folds"] = run.snapshot.manifest["fold_policy"]
+    figures["folds"] = run.policy
     figures["communities"] = moment.epochs
     figures["graph_sage"] = {
         "alone": _alone(run, moment),

@@ -30,11 +30,12 @@ class ScoreResult:
     """Scores with what they came from.
 
     Attributes:
-        score: ``float64[Q]`` in [0, 1]; a probability where the bundle is calibrated.
+        score: ``float64[Q]`` in [0, 1]; a probability where ``calibrated``.
         percentile: ``float64[Q]``: share of the snapshot's accounts with a lower score at this moment.
         margin: ``float64[Q]``, log odds before calibration.
         features: ``float32[Q, F]`` as the head saw them.
         moment: The head used.
+        calibrated: Whether its scores are probabilities.
         contact: Known bad accounts nearby as of today, untimed verdicts included: for reasons and policy.
     """
 
@@ -43,6 +44,7 @@ class ScoreResult:
     margin: NDArray[np.float64]
     features: NDArray[np.float32]
     moment: str
+    calibrated: bool
     contact: Contact
 
 
@@ -93,19 +95,19 @@ class Scorer:
 
         Returns:
             The head for events once it has signed up, if there is one; else the latest moment that it has
-            reached; the last head where moments are not reached by age.
+            reached; the main one where none is.
         """
         if age_ms > 0 and EVENT in self.bundle.heads:
             return EVENT
         reached = [(age, name) for name, age in self._ages.items() if age is not None and age <= age_ms]
-        return max(reached)[1] if reached else self.bundle.moments[-1]
+        return max(reached)[1] if reached else self.bundle.main_moment
 
     def score(self, queries: Queries, moment: str | None = None) -> ScoreResult:
         """Score questions.
 
         Args:
             queries: ``Q`` questions.
-            moment: The head; the last one if None.
+            moment: The head; that of the main moment if None.
 
         Returns:
             The scores.
@@ -113,7 +115,7 @@ class Scorer:
         Raises:
             BundleError: If the bundle has no head for the moment.
         """
-        name = self.bundle.moments[-1] if moment is None else moment
+        name = self.bundle.main_moment if moment is None else moment
         if name not in self.bundle.heads:
             known = ", ".join(self.bundle.moments)
             message = f"{self.bundle.path}: no head for the moment '{name}'; there are: {known}"
@@ -137,6 +139,7 @@ class Scorer:
             margin=margin,
             features=columns,
             moment=name,
+            calibrated=head.calibrated,
             contact=self._contact(queries, self.known_bad, extras),
         )
 

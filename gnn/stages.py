@@ -73,6 +73,7 @@ class Run:
         since: ``int64[A]``, from which position each account is known bad.
         until: ``int64[A]``, up to which.
         folds: The folds.
+        policy: How they came about: the snapshot's policy, or ``split`` for a given one.
         final: Labels to fit on in the end.
         judge: Labels to judge by, young accounts aside: with a given split those of its other parts too.
         chooses: ``bool[A]``, accounts whose labels may choose among models.
@@ -90,6 +91,7 @@ class Run:
     since: NDArray[np.int64]
     until: NDArray[np.int64]
     folds: Sequence[Fold]
+    policy: str
     final: Targets
     judge: Targets
     chooses: NDArray[np.bool_]

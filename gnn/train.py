@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features import Queries, known_bad_of, last_time_ms, moment_ms
-from gnn.blend import choose_blend
+from gnn.blend import Blend, choose_blend
 from gnn.budget import Budget
 from gnn.bundle import Bundle, BundleDraft, Head
 from gnn.calibration import fit_calibration
@@ -105,6 +105,11 @@ def train(
     for moment in moments:
         _choose(run, moment)
     sage = _final_sage(run, moments)
+    if sage is None and any(moment.blend.weight > 0.0 for moment in moments):
+        for moment in moments:  # no time for it is no reason for none at all
+            moment.blend = Blend(0.0)
+            moment.gain = None
+            _choose(run, moment)
     for number, moment in enumerate(moments):
         run.tell("final fit", number, len(moments))
         _finish(run, moment, sage, draft)
@@ -149,6 +154,7 @@ def _prepare(
         since=known_bad.since,
         until=known_bad.until,
         folds=parts,
+        policy=snapshot.manifest["fold_policy"] if split is None or snapshot.splits is None else "split",
         final=final,
         judge=judge,
         chooses=chooses,
@@ -205,7 +211,7 @@ def _labelled(run: Run) -> NDArray[np.int64]:
 
 
 def _event_head(run: Run, draft: BundleDraft) -> None:
-    """The head for accounts at their events; before the others, since exports take the last one.
+    """The head for accounts at their events.
 
     A given split says which accounts are trained on, not which events: there is no such head then.
     """
@@ -237,7 +243,8 @@ def _held_out_sage(run: Run, moments: Sequence[Moment]) -> None:
         return
     for number, fold in enumerate(run.folds):
         # All folds or none: with some of them missing there is nothing to choose a blend by.
-        left = ("GraphSAGE",) * (len(run.folds) - number)
+        # The one on all labels comes last and takes as long.
+        left = ("GraphSAGE",) * (len(run.folds) - number + 1)
         if not run.budget.allows("GraphSAGE in the blend", like="GraphSAGE", kept=left):
             break
         run.tell("GraphSAGE", number, len(run.folds))
@@ -270,12 +277,18 @@ def _gain(run: Run, moment: Moment) -> Gain | None:
 
 
 def _final_sage(run: Run, moments: Sequence[Moment]) -> Sage | None:
-    """The model on all labels; where no head uses it, one member for its embeddings."""
+    """The model on all labels; where no head uses it, one member for its embeddings. None without time."""
     if "graph_sage" in run.without:
         return None
+    used = any(moment.blend.weight > 0.0 for moment in moments)
+    # Time for the final trees of all moments is left: they take less than the held-out ones of one.
+    kept = (f"trees at {moments[-1].name}",)
+    if not run.budget.allows(
+        "GraphSAGE on all labels" if used else "embeddings", like="GraphSAGE", kept=kept
+    ):
+        return None
     run.tell("GraphSAGE on all labels", 0, 1)
-    members = _MEMBERS if any(moment.blend.weight > 0.0 for moment in moments) else 1
-    model = _fit_sage(run, moments, _labelled(run), run.final, members)
+    model = _fit_sage(run, moments, _labelled(run), run.final, _MEMBERS if used else 1)
     run.tell("GraphSAGE on all labels", 1, 1)
     return model
 

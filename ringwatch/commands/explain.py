@@ -182,6 +182,7 @@ def describe_account(
     import gnn
     from features import Queries
     from gnn.counterfactual import counterfactuals
+    from gnn.wording import score_in_words
     from scoring_service import load_policy
 
     scorer = gnn.Scorer(snapshot, bundle)
@@ -196,7 +197,8 @@ def describe_account(
     member = None if run is None else run.ring_of(account)
     doubt = "" if bundle.calibrated else " (uncalibrated: it ranks, it is no probability)"
     screen.say(
-        f"Account {account_id}: score {score:.3f}, above {percentile:.1f} % of all accounts{doubt}",
+        f"Account {account_id}: score {score_in_words(score, 3)}, above {percentile:.1f} % of all accounts"
+        f"{doubt}",
         style="bold",
     )
     if member is not None:

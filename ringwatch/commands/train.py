@@ -140,7 +140,7 @@ def make_bundle(
 
 
 def _draw(screen: Screen, snapshot: "Snapshot", bundle: "Bundle", file: Path) -> list[Path]:
-    """Draw the reliability diagram of the last moment, if any held-out account has a verdict."""
+    """Draw the reliability diagram of the main moment, if any held-out account has a verdict."""
     import numpy as np
 
     from gnn.reliability import reliability, reliability_svg
@@ -155,7 +155,7 @@ def _draw(screen: Screen, snapshot: "Snapshot", bundle: "Bundle", file: Path) ->
         )
         return []
     found = reliability(label[judged], score[judged])
-    title = f"{bundle.manifest['name']}: held-out scores at {bundle.moments[-1]}"
+    title = f"{bundle.manifest['name']}: held-out scores at {bundle.main_moment}"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(reliability_svg(found, title))
     return [file]

@@ -1,9 +1,13 @@
 """Which moment of an account's life an event falls into, so that the matching head and thresholds answer."""
 
+from collections.abc import Sequence
+from copy import copy
+
 import numpy as np
 
 from features import moment_ms
 from features.queries import EVENT
+from gnn.bundle import main_moment
 from graph_etl import NO_TIME, Snapshot
 
 RETROSPECTIVE = "retrospective"
@@ -25,13 +29,26 @@ class Moments:
         first_seen_ms = np.asarray(snapshot.first_seen_ms)
         timed = first_seen_ms[first_seen_ms != NO_TIME]
         self._is_timed = end_ms is not None and len(timed) > 0
-        median_age_ms = int(end_ms - np.median(timed)) if end_ms is not None and len(timed) else 0
+        self._median_age_ms = int(end_ms - np.median(timed)) if end_ms is not None and len(timed) else 0
+        self._name(names)
+
+    def _name(self, names: Sequence[str]) -> None:
         self._by_doing = EVENT in names
         ages = {name: moment_ms(name) for name in names if name != EVENT}
         self._ages: list[tuple[int, str]] = sorted(
-            (median_age_ms if age_ms is None else age_ms, name) for name, age_ms in ages.items()
+            (self._median_age_ms if age_ms is None else age_ms, name) for name, age_ms in ages.items()
         )
-        self.last = RETROSPECTIVE if RETROSPECTIVE in ages else self._ages[-1][1]
+        self.last = main_moment(names)
+
+    def of_models(self, names: Sequence[str]) -> "Moments":
+        """Return the moments of other models on the same snapshot.
+
+        Args:
+            names: Moments that they know.
+        """
+        other = copy(self)
+        other._name(names)
+        return other
 
     def of(self, is_known: bool, first_seen_ms: int, time_ms: int) -> str:
         """Return the moment of an event.

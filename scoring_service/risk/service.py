@@ -194,7 +194,7 @@ class RiskService:
         }
         shadow = None
         if loaded.shadow is not None and scored.result is not None:
-            shadow = _shadow(loaded, loaded.shadow, asked, scored, evidence, decided)
+            shadow = _shadow(loaded, loaded.shadow, asked, time_ms, scored, evidence, decided)
         return Assessed(event, answer, _answered(loaded, moment, scored, shadow, answer))
 
 
@@ -236,7 +236,7 @@ def _score(loaded: Loaded, asked: _Asked, moment: str, time_ms: int) -> _Scored:
     return _Scored(
         score=_finite(result.score[0]),
         percentile=_finite(result.percentile[0]),
-        calibrated=loaded.calibrated,
+        calibrated=result.calibrated,
         result=result,
         degraded=None,
     )
@@ -348,19 +348,26 @@ def _contact(loaded: Loaded, asked: _Asked) -> list[RiskReason]:
 
 
 def _shadow(
-    loaded: Loaded, shadow: Shadow, asked: _Asked, scored: _Scored, evidence: Evidence, decided: Decided
+    loaded: Loaded,
+    shadow: Shadow,
+    asked: _Asked,
+    time_ms: int,
+    scored: _Scored,
+    evidence: Evidence,
+    decided: Decided,
 ) -> dict[str, Any]:
     """Score beside the answer; whatever happens here, the answer stays as it is."""
     version = str(shadow.bundle.version)
     try:
-        moments = shadow.bundle.moments
-        moment = scored.result.moment if scored.result is not None else moments[-1]
-        result = shadow.scorer.score(asked.question, moment if moment in moments else moments[-1])
+        # Its models may know other moments than those that answer.
+        known = loaded.moments.of_models(shadow.bundle.moments)
+        moment = known.of(asked.account is not None, int(asked.question.first_seen_ms[0]), time_ms)
+        result = shadow.scorer.score(asked.question, moment)
         beside = replace(
             scored,
             score=_finite(result.score[0]),
             percentile=_finite(result.percentile[0]),
-            calibrated=shadow.bundle.calibrated,
+            calibrated=result.calibrated,
         )
         other = _decide(loaded, result.moment, beside, evidence)
     except Exception as error:

@@ -10,6 +10,8 @@ import pytest
 import gnn
 from features import Queries
 from gnn import REASON_CATALOGUE, Bundle, BundleError, Scorer, reasons
+from gnn.budget import Budget
+from gnn.bundle import main_moment
 from gnn.inputs import input_specs
 from gnn.tree_walk import FLAG_BITS
 from gnn.validation import folds
@@ -208,11 +210,71 @@ def test_a_given_split_has_no_head_for_events_and_what_is_left_out_is_used_by_no
     built = build_from_text(tmp_path, spec, files)
     split = gnn.train(built.snapshot, built.workspace, split=0, without=("graph_sage",))
     assert "event" not in split.moments
+    assert split.manifest["metrics"]["retrospective"]["folds"] == "split"
     whole = gnn.train(built.snapshot, built.workspace, without=("burst", "graph_sage"))
     assert "event" in whole.moments
+    assert whole.manifest["metrics"]["retrospective"]["folds"] == "time"
     names_of = [spec.name for spec in input_specs(built.snapshot, with_contact=True)]
     for head in whole.heads.values():
         assert head.booster is not None
         used = {names_of[column] for column in head.booster.nodes["feature"] >> FLAG_BITS}
         assert used
         assert not any(name.startswith("burst.") for name in used)
+
+
+@pytest.mark.parametrize(
+    ("moments", "expected"),
+    [
+        pytest.param(("event", "signup", "retrospective"), "retrospective", id="last"),
+        pytest.param(("retrospective", "signup"), "retrospective", id="not-last"),
+        pytest.param(("signup", "7d", "event"), "7d", id="the-last-that-is-no-event"),
+        pytest.param(("event",), "event", id="nothing-else"),
+    ],
+)
+def test_the_main_moment_is_the_account_as_it_is_today(moments: tuple[str, ...], expected: str) -> None:
+    assert main_moment(moments) == expected
+
+
+def test_exports_tell_the_main_moment_and_each_head_whether_it_is_calibrated(
+    hash_key: str, tmp_path: Path
+) -> None:
+    """No account of 30 days is held out of the drawn platform's 60 days: that head has no figures."""
+    spec = PLATFORM_SPEC.replace("moments: [signup, 1d, retrospective]", "moments: [retrospective, 30d]")
+    built = build_from_text(tmp_path, spec, platform_files())
+    bundle = gnn.train(built.snapshot, built.workspace, without=("graph_sage",))
+    assert bundle.moments == ("event", "retrospective", "30d")
+    assert bundle.main_moment == "retrospective"
+    asked = Queries.for_accounts(built.snapshot)
+    scorer = Scorer(built.snapshot, bundle)
+    today, at_30d = scorer.score(asked), scorer.score(asked, "30d")
+    assert today.moment == "retrospective"
+    np.testing.assert_array_equal(bundle.scores["score"].to_numpy(), today.score)
+    assert (today.score != at_30d.score).any()
+    assert not bundle.manifest["metrics"]["30d"]
+    assert (today.calibrated, at_30d.calibrated, bundle.calibrated) == (True, False, True)
+
+
+def test_without_time_for_graph_sage_on_all_labels_no_head_blends_it(
+    hash_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnn.blend.WEIGHTS", (0.3,))
+    monkeypatch.setattr("gnn.blend.LEAST_GAIN", -1.0)
+    monkeypatch.setattr("gnn.sage_gain.Gain.hopeless", False)
+    spec = PLATFORM_SPEC.replace("moments: [signup, 1d, retrospective]", "moments: [retrospective]")
+    built = build_from_text(tmp_path, spec, platform_files())
+    snapshot, workspace = built.snapshot, built.workspace
+    told: list[tuple[str, str]] = []
+
+    def allows(self: Budget, what: str, *, like: str, kept: tuple[str, ...] = ()) -> bool:
+        told.append((what, like))
+        return what != "GraphSAGE on all labels"
+
+    whole = gnn.train(snapshot, workspace)
+    assert whole.heads["retrospective"].blend.weight > 0.0  # not vacuous
+    monkeypatch.setattr(Budget, "allows", allows)
+    bundle = gnn.train(snapshot, workspace)
+    assert ("GraphSAGE on all labels", "GraphSAGE") in told
+    assert bundle.heads["retrospective"].blend.weight == 0.0
+    assert bundle.sage is None
+    scored = Scorer(snapshot, bundle).score(Queries.for_accounts(snapshot))
+    np.testing.assert_array_equal(scored.score, bundle.scores["score"].to_numpy())

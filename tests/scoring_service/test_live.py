@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from graph_etl import Workspace
@@ -18,6 +19,7 @@ from scoring_service.journal import Journal
 from scoring_service.live.endpoints import ANSWER
 from scoring_service.live.loading import JournalTooShort
 from scoring_service.live.schemas import LiveAnswer
+from scoring_service.risk.schemas import RiskRequest
 from tests.scoring_service.conftest import Client
 from tests.scoring_service.small_platform import sign_up_event, write_platform
 
@@ -264,6 +266,42 @@ def test_bundle_in_the_shadow_is_scored_and_never_answers(
         "margin": answered.margin,
         "decision": beside["decision"],
     }
+
+
+def test_bundle_in_the_shadow_answers_at_the_moment_that_its_own_heads_know(
+    copied: Workspace, serve_over: Callable[..., Client]
+) -> None:
+    """The twin's youngest head is called `1h`: a sign-up is asked of it, not of its last one."""
+    good = str(copied.current()["bundle"])
+    twin = copied.path_of("bundle", "b0twin")
+    twin.mkdir()
+    for file in copied.path_of("bundle", good).iterdir():
+        (twin / file.name).write_bytes(file.read_bytes().replace(good.encode(), b"b0twin"))
+    manifest = json.loads((twin / "manifest.json").read_text())
+    manifest["moments"] = ["1h" if moment == "signup" else moment for moment in manifest["moments"]]
+    manifest["heads"]["1h"] = manifest["heads"].pop("signup")
+    (twin / "manifest.json").write_text(json.dumps(manifest))
+    with np.load(twin / "quantiles.npz") as stored:
+        kept = {"1h" if moment == "signup" else moment: stored[moment] for moment in stored}
+    np.savez(twin / "quantiles.npz", **kept)
+    client = serve_over(copied, **AT_ONCE)
+    copied.publish({"shadow": "b0twin"})
+    wait_until(client, lambda: client.state.generation == 2)
+    beside = client.risk({**sign_up_event("t"), "event_id": None}).json()
+    assert beside["policy"]["moment"] == "signup"
+    assert client.state.journal is not None
+    _, answered = client.state.journal.recorded(beside["event_seq"])
+    assert answered is not None
+    assert answered.shadow is not None
+    told = json.loads(answered.shadow)
+    assert (told["score"], told["margin"]) == (beside["score"], answered.margin)
+    # Not vacuous: the last head says something else of a sign-up.
+    loaded = client.state.loaded
+    assert loaded.scorer is not None
+    request = RiskRequest.model_validate({**sign_up_event("u"), "event_id": None})
+    question = loaded.live.question(client.state.risk.read(loaded, request)[0])
+    by_head = [loaded.scorer.score(question, moment).score[0] for moment in ("signup", "retrospective")]
+    assert by_head[0] != by_head[1]
 
 
 def test_policy_is_taken_up_while_running(
