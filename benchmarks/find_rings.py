@@ -212,17 +212,17 @@ def of_fold(fold: int, data: Path, work: Path, threads: int, seed: int) -> tuple
     out, told = place / "rings.csv", place / "seconds.txt"
     if not out.exists():
         without_fold(data, fold, place)
-        common = ["--workspace", str(place / "workspace"), "--seed", str(seed)]
+        common = ["--workspace", str(place / "workspace")]
         environment = os.environ | {"NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-        for command in (["build", str(SPEC), "--data", str(place)], ["train"], ["rings"]):
-            start = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-m", "ringwatch", *command, *common], check=True, env=environment
-            )
-            told.write_text(f"{time.perf_counter() - start:.1f}", encoding="utf-8")
-        subprocess.run(
-            [sys.executable, "-m", "ringwatch", "export", "rings", str(out), *common[:2]], check=True
-        )
+        export = ["export", "rings", str(out)]
+        with (place / "commands.log").open("w") as log:
+            for command in (["build", str(SPEC), "--data", str(place)], ["train"], ["rings"], export):
+                seeded = [] if command is export else ["--seed", str(seed)]
+                line = [sys.executable, "-m", "ringwatch", *command, *common, *seeded]
+                start = time.perf_counter()
+                subprocess.run(line, check=True, env=environment, stdout=log, stderr=log)
+                if command == ["rings"]:
+                    told.write_text(f"{time.perf_counter() - start:.1f}", encoding="utf-8")
     return out, float(told.read_text(encoding="utf-8"))
 
 

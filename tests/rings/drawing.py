@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from graph_etl import Snapshot
 from tests.building import build_from_text, csv_text
@@ -150,6 +151,110 @@ def noise_bridge(folder: Path, seed: int, n_accounts: int = 400, n_others: int =
         for other in draw.choices(range(n_others), weights, k=draw.randrange(1, 6))
     ]
     return bridge(folder, first_use, transfers)
+
+
+TROUPES_SPEC = """
+ringwatch: 1
+name: troupes
+title: Accounts that sign up together and fill in a form alike, some on one device.
+simulated: true
+sources:
+  signups: {path: signups.csv}
+kinds:
+  device: {identifier: true, public: true}
+accounts:
+  - source: signups
+    id: account
+    time: at
+    identifiers: {device: device}
+    attributes: {form_s: number, age: number, mails: number}
+verdicts:
+  - {source: signups, account: account, label: verdict, bad: [bad], good: [good]}
+groups:
+  - {source: signups, account: account, group: troupe, role: ROLE}
+"""
+
+
+def troupes(
+    folder: Path,
+    seed: int,
+    *,
+    n_troupes: int = 40,
+    n_strangers: int = 500,
+    role: str = "train",
+    told: int | None = None,
+    shuffled: bool = False,
+) -> tuple[Snapshot, list[list[int]]]:
+    """A platform with troupes of 6: together within a day, behaving alike; every third one on one device.
+
+    Families share a device too, but do not behave alike, and are known to be good.
+
+    Args:
+        folder: An empty folder.
+        seed: Draws it.
+        n_troupes: Troupes.
+        n_strangers: Accounts that belong to none, half of them known to be good.
+        role: What the known groups are for.
+        told: Number of troupes that somebody knows; all if None.
+        shuffled: Whether the known groups are dealt out at random instead.
+
+    Returns:
+        Its snapshot, and the account indices of each troupe.
+    """
+    draw = random.Random(seed)
+    known = n_troupes if told is None else told
+    days = 120.0
+    rows: list[list[object]] = []
+
+    def account(name: str, day: float, device: str, behaviour: tuple[float, ...], *rest: str) -> None:
+        rows.append([name, Game.at(day * 60 * 24), device, *(round(one, 3) for one in behaviour), *rest])
+
+    def some_behaviour() -> tuple[float, ...]:
+        return (draw.uniform(5, 90), draw.uniform(18, 80), draw.uniform(0, 40))
+
+    for troupe in range(n_troupes):
+        day, usual = draw.uniform(1, days), some_behaviour()
+        for at in range(6):
+            alike = tuple(one * draw.uniform(0.97, 1.03) for one in usual)
+            device = f"farm{troupe}" if troupe % 3 == 0 else f"own-t{troupe}-{at}"
+            group = f"g{troupe}" if troupe < known else ""
+            account(f"t{troupe:02}-{at}", day + draw.random(), device, alike, "bad" if group else "", group)
+    for family in range(40):
+        for at in range(3):
+            account(
+                f"f{family:02}-{at}", draw.uniform(0, days), f"home{family}", some_behaviour(), "good", ""
+            )
+    for at in range(n_strangers):
+        verdict = "good" if at % 2 else ""
+        account(f"x{at:04}", draw.uniform(0, days), f"own-x{at}", some_behaviour(), verdict, "")
+    if shuffled:
+        dealt = [row[-1] for row in rows]
+        draw.shuffle(dealt)
+        for row, label in zip(rows, dealt, strict=True):
+            row[-1], row[-2] = label, "bad" if label else "good"
+    files = {"signups.csv": csv_text("account,at,device,form_s,age,mails,verdict,troupe", rows)}
+    snapshot = build_from_text(folder, TROUPES_SPEC.replace("ROLE", role), files).snapshot
+    return snapshot, [
+        indices(snapshot, [f"t{troupe:02}-{at}" for at in range(6)]) for troupe in range(n_troupes)
+    ]
+
+
+def with_cut(snapshot: Snapshot, folder: Path, account: int, other: int) -> Snapshot:
+    """A copy of a snapshot in which a person called two accounts not linked, before anything happened.
+
+    Args:
+        snapshot: The snapshot.
+        folder: Where the copy goes.
+        account: One.
+        other: The other.
+
+    Returns:
+        The copy.
+    """
+    shutil.copytree(snapshot.path, folder)
+    row = {"account": account, "other": other, "until_ms": None, "known_pos": -1, "undone_pos": None}
+    pl.DataFrame([row], schema=snapshot.cuts.schema).write_parquet(folder / "cuts.parquet")
+    return Snapshot.open(folder)
 
 
 def marked_as_hub(snapshot: Snapshot, folder: Path, kind: str, key: str, since: int = 0) -> Snapshot:
