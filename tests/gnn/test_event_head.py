@@ -1,15 +1,18 @@
 """The head for an account at its events: there where accounts act, learned from the past of each block."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from features import Queries, moment_ms
 from features.queries import EVENT
 from gnn.event_head import EventHead, fit_event_head
-from gnn.inputs import inputs
+from gnn.inputs import EPOCH_FAMILIES, input_specs, inputs, places_of
 from gnn.targets import event_examples, targets
+from gnn.tree_walk import FLAG_BITS
 from gnn.trees import margins
 from graph_etl import Snapshot
 from tests.building import PLATFORM_SPEC, build_from_text, platform_files
@@ -53,3 +56,70 @@ def test_there_is_no_head_where_accounts_only_sign_up(tmp_path: Path) -> None:
     snapshot = build_from_text(tmp_path, PLATFORM_SPEC, files).snapshot
     assert (targets(snapshot).label == 1).sum() > 10
     assert fit_event_head(snapshot, targets(snapshot)) is None
+
+
+def with_epoch_columns(
+    monkeypatch: pytest.MonkeyPatch, values: Callable[[Queries], NDArray[np.float64]]
+) -> None:
+    """Let the columns of epochs say something over and over, and all others nothing."""
+
+    def told(snapshot: Snapshot, queries: Queries, **_: object) -> NDArray[np.float32]:
+        places = places_of(snapshot, EPOCH_FAMILIES)
+        width = len(input_specs(snapshot, with_contact=False))
+        columns = np.random.default_rng(0).normal(size=(len(queries), width)).astype(np.float32)
+        said = values(queries)
+        for at, place in enumerate(places):
+            columns[:, place] = said[:, at % said.shape[1]]
+        return columns
+
+    monkeypatch.setattr("gnn.event_head.inputs", told)
+
+
+def names_used(snapshot: Snapshot, found: EventHead) -> set[str]:
+    names = [spec.name for spec in input_specs(snapshot, with_contact=False)]
+    assert found.head.booster is not None
+    return {names[column] for column in found.head.booster.nodes["feature"] >> FLAG_BITS}
+
+
+def names_of_epochs(snapshot: Snapshot) -> set[str]:
+    specs = input_specs(snapshot, with_contact=False)
+    return {specs[place].name for place in places_of(snapshot, EPOCH_FAMILIES)}
+
+
+def test_epoch_inputs_that_tell_more_of_later_events_stay(
+    timed_snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = targets(timed_snapshot).label == 1
+    with_epoch_columns(monkeypatch, lambda queries: label[queries.account][:, None].astype(float))
+    found = fit_event_head(timed_snapshot, targets(timed_snapshot))
+    assert found is not None
+    assert found.metrics["communities"]
+    assert names_used(timed_snapshot, found) & names_of_epochs(timed_snapshot)
+
+
+def test_epoch_inputs_that_mislead_of_later_events_are_dropped(
+    timed_snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One column a block: it tells the label in the block before and its opposite there."""
+    labels = targets(timed_snapshot)
+    known_ms = np.asarray(timed_snapshot.event_known_ms)
+    timed = known_ms[np.unique(event_examples(timed_snapshot, labels).position)]
+    cuts = np.array([timed[len(timed) * number // 5] for number in range(1, 5)])
+
+    def misleading(queries: Queries) -> NDArray[np.float64]:
+        bad = np.where(labels.label[queries.account] == 1, 1.0, -1.0)
+        block = np.searchsorted(cuts, queries.time_ms, side="left")
+        return np.stack(
+            [np.where(block == at, -bad, np.where(block == at - 1, bad, 0.0)) for at in range(1, 5)], axis=1
+        )
+
+    with_epoch_columns(monkeypatch, misleading)
+    found = fit_event_head(timed_snapshot, labels)
+    assert found is not None
+    assert not found.metrics["communities"]
+    assert not names_used(timed_snapshot, found) & names_of_epochs(timed_snapshot)
+    monkeypatch.setattr("gnn.event_head._worth_it", lambda *_: True)
+    unmended = fit_event_head(timed_snapshot, labels)
+    assert unmended is not None
+    # Not vacuous: they do harm.
+    assert unmended.metrics["auroc"]["value"] < found.metrics["auroc"]["value"]
