@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,14 @@ import numpy as np
 
 from features import view_of
 from graph_etl import NO_TIME
+from rings.assessment import arrivals_of, honest_story, minimal_set, strongest_ties
+from rings.communities import CommunityConfig
 from rings.contacts import Contacts, contacts, identifier_groups, inner_interactions, named_nodes
-from rings.kernel import SYNCHRONY
-from rings.links import derived_kinds
+from rings.honest import Honest, honest
+from rings.left_out import hubs_touched
+from rings.links import SYNCHRONY, LinkConfig, derived_kinds
+from rings.minimal import Minimal, minimal
+from rings.nearest_bad import STEPS
 from rings.wording import shown_key, span
 
 if TYPE_CHECKING:
@@ -46,6 +51,10 @@ class Grounds:
         p_value: ``float64[R]``.
         q_value: ``float64[R]``.
         nearest: For each ring the nodes of the way to the nearest known bad account.
+        grouping: How links became communities: what is too weak, what asks for how much.
+        config: How links are weighed.
+        in_step: What behaviour alone would make of pairs, see `rings.minimal.behaviour_alone`; None where
+            links say of themselves what is synchrony.
     """
 
     snapshot: Snapshot
@@ -57,6 +66,24 @@ class Grounds:
     p_value: NDArray[np.float64]
     q_value: NDArray[np.float64]
     nearest: list[list[int]]
+    grouping: CommunityConfig = field(default_factory=CommunityConfig)
+    config: LinkConfig = field(default_factory=LinkConfig)
+    in_step: Links | None = None
+
+    @cached_property
+    def honest(self) -> Honest:
+        """How well something honest explains each ring."""
+        return honest(self.snapshot, self.member, self.known_bad, self.horizon)
+
+    @cached_property
+    def minimal(self) -> list[Minimal]:
+        """The smallest set of things that keeps each ring together."""
+        return minimal(self, self.grouping.weak)
+
+    @cached_property
+    def hubs_of(self) -> dict[int, list[tuple[int, int]]]:
+        """The hubs that members of each ring have in common, with the number of members on them."""
+        return hubs_touched(self)
 
     @cached_property
     def contacts(self) -> Contacts:
@@ -123,11 +150,12 @@ def evidence(grounds: Grounds) -> list[list[Evidence]]:
     found: list[list[Evidence]] = [[] for _ in range(n_rings)]
     for piece in _groups(grounds):
         found[piece.pop("ring")].append(piece)
-    for source in (_identifiers, _counterparts, _interactions):
+    for source in (_identifiers, _counterparts, _interactions, strongest_ties):
         for piece in source(grounds):
             found[piece.pop("ring")].append(piece)
     for ring, accounts in enumerate(grounds.accounts):
         found[ring] += _burst(grounds, accounts)
+        found[ring].append(arrivals_of(grounds, accounts))
         found[ring] += _bad(grounds, ring, accounts)
         found[ring].append(
             {
@@ -138,8 +166,10 @@ def evidence(grounds: Grounds) -> list[list[Evidence]]:
                 "odds": [1, int(min(1_000_000, 1.0 / grounds.p_value[ring]))],
             }
         )
+        found[ring].append(honest_story(grounds, ring, found[ring]))
         found[ring].sort(key=lambda piece: -piece["weight"])
         found[ring] = [{"id": f"e{at + 1}", **piece} for at, piece in enumerate(found[ring])]
+        found[ring].append(minimal_set(grounds, ring, found[ring]))
     return found
 
 
@@ -322,6 +352,9 @@ def _burst(grounds: Grounds, accounts: NDArray[np.int64]) -> list[Evidence]:
             "span_ms": int(widths[at]),
             "span": [amount, unit],
             "platform_accounts": platform,
+            "platform": snapshot.n_accounts,
+            # Of as many accounts drawn at random, those that would have appeared in that time.
+            "by_chance": round(len(accounts) * platform / snapshot.n_accounts, 3),
         }
     return [] if best is None else [best]
 
@@ -340,7 +373,8 @@ def _bad(grounds: Grounds, ring: int, accounts: NDArray[np.int64]) -> list[Evide
         ]
     path = grounds.nearest[ring]
     if not path:
-        return []
+        known = int(grounds.known_bad.sum())
+        return [{"type": "no_bad_near", "weight": 0.0, "steps": STEPS, "known": known}]
     between = [grounds.named(node) for node in path]
     return [
         {

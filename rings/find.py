@@ -14,8 +14,10 @@ from graph_etl import NO_TIME
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
 from rings.identity import Identities, identify
+from rings.left_out import left_out, named_rings
 from rings.links import LinkConfig, Links
 from rings.links import links as find_links
+from rings.minimal import behaviour_alone
 from rings.nearest_bad import nearest_bad
 from rings.null_model import rewired
 from rings.pairs import learn_pairs
@@ -92,11 +94,13 @@ def find(
         tell("links")
         links = find_links(snapshot, horizon, config)
     weighing = Weighing(snapshot, horizon, config, scores)
+    in_step = None
     if snapshot.groups.filter(pl.col("role") == "train").height:
         tell("pair model")
         pairs = weighing.pairs(links)
         weighing = replace(weighing, model=learn_pairs(snapshot, pairs, seed=seed))
         links = weighing.weighed(links, pairs)
+        in_step = behaviour_alone(weighing, pairs)
     grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
     tell("communities")
     member = communities(links, n_accounts, grouping, seed)
@@ -121,12 +125,15 @@ def find(
         p_value=tested.p_value[order],
         q_value=tested.q_value[order],
         nearest=nearest_bad(snapshot, accounts, pointers, known, horizon),
+        grouping=grouping,
+        config=config,
+        in_step=in_step,
     )
     pieces = evidence(grounds)
     names = _identities(snapshot, grounds, previous)
     members, role_names, firmness = _members(snapshot, grounds, names)
     tell("words")
-    words, packed = _explain(grounds, pieces, role_names, firmness, snapshot.kinds[0].name)
+    words, packed = _explain(grounds, pieces, role_names, firmness, names.ids)
     table = pl.DataFrame(
         {
             "ring": names.ids,
@@ -272,9 +279,11 @@ def _explain(
     pieces: list[list[Evidence]],
     role_names: list[str],
     firmness: NDArray[np.float64],
-    account_kind: str,
+    ids: list[str],
 ) -> tuple[list[str], list[bytes]]:
+    account_kind = grounds.snapshot.kinds[0].name
     pictures = Pictures(grounds, role_names, firmness)
+    outside = left_out(grounds)
     words: list[str] = []
     packed: list[bytes] = []
     for ring, found in enumerate(pieces):
@@ -285,6 +294,7 @@ def _explain(
                 {
                     "sentences": [{"text": one.text, "evidence": list(one.evidence)} for one in said],
                     "evidence": found,
+                    "left_out": named_rings(outside[ring], ids, account_kind),
                     "timeline": pictures.timeline(ring),
                     "subgraph": pictures.subgraph(ring),
                 }

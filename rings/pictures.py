@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from graph_etl import NO_TIME
+from rings.links import derived_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rings.evidence import Grounds
+
+# Time, event, account, what it touched (-1: it appeared) and how.
+_Moment = tuple[int, str, int, int, str]
 
 MOST_NODES = 300
 """Nodes of a subgraph at most."""
@@ -38,11 +42,22 @@ class Pictures:
         self._grounds = grounds
         self._roles = roles
         self._ties = ties
+        self._drawing = -1
+        self._derived = derived_kinds(grounds.snapshot)
         contacts = grounds.contacts
         drawn = contacts.shared.filter(pl.col("place") < MOST_NODES - 2)
-        touches = contacts.touches.join(
-            drawn.select("ring", "node", "place", "users"), on=["ring", "node"], how="inner"
-        ).sort("ring", "place", "account", "side")
+        touches = contacts.touches.join(drawn.select("ring", "node", "place", "users"), on=["ring", "node"])
+        # What members did to each other belongs in the picture, also where it is only one who did.
+        other = np.asarray(grounds.snapshot.node_account)[contacts.touches["node"].to_numpy()]
+        dealt = contacts.touches.filter(
+            pl.Series(
+                (other >= 0) & (grounds.member[np.maximum(other, 0)] == contacts.touches["ring"].to_numpy())
+            )
+        ).join(drawn, on=["ring", "node"], how="anti")
+        last = pl.lit(MOST_NODES, touches.schema["place"]), pl.lit(1, touches.schema["users"])
+        touches = pl.concat([touches, dealt.with_columns(place=last[0], users=last[1])]).sort(
+            "ring", "place", "node", "account", "side"
+        )
         rings = touches["ring"].to_numpy()
         self._touches = touches
         self._touch_bounds = np.searchsorted(rings, np.arange(len(grounds.density) + 1))
@@ -60,20 +75,23 @@ class Pictures:
             ring: Number of the ring.
 
         Returns:
-            ``nodes`` (members, what they share, the way to the nearest known bad account) and ``edges`` (who
-            touched what through which relation; links with their weights): at most 300 nodes.
+            ``nodes`` (members, what they share, the way to the nearest known bad account; ``minimal`` marks
+            what the ring would dissolve without) and ``edges`` (who touched what through which relation, each
+            once; links with their weights): at most 300 nodes.
         """
         grounds = self._grounds
         snapshot = grounds.snapshot
+        self._drawing = ring
         accounts = grounds.accounts[ring]
         kept = accounts[np.argsort(-self._ties[accounts], kind="stable")][:_MOST_MEMBERS]
         nodes: dict[int, dict[str, Any]] = {}
         for account in kept:
             node = int(snapshot.account_node[account])
-            nodes[node] = self._node(node) | {"role": self._roles[account], "member": True}
+            nodes[node] = self._node(node)
         for node in grounds.nearest[ring]:
             nodes.setdefault(node, self._node(node))
         edges: list[dict[str, Any]] = []
+        told: set[tuple[int, int, str]] = set()
         rows = self._touches[int(self._touch_bounds[ring]) : int(self._touch_bounds[ring + 1])]
         for account, node, side, users in (
             rows.select("account", "node", "side", "users").head(_MOST_EDGES).iter_rows()
@@ -87,7 +105,10 @@ class Pictures:
                 continue
             view = grounds.contacts.sides[side]
             ends = (own, node) if view.outgoing else (node, own)
-            edges.append({"source": ends[0], "target": ends[1], "relation": view.name})
+            # Two members see one interaction from both of its ends.
+            if (*ends, view.name) not in told:
+                told.add((*ends, view.name))
+                edges.append({"source": ends[0], "target": ends[1], "relation": view.name})
         for before, after in zip(grounds.nearest[ring], grounds.nearest[ring][1:], strict=False):
             edges.append({"source": before, "target": after, "relation": "nearest known bad"})
         for link in self._links[int(self._link_bounds[ring]) : int(self._link_bounds[ring + 1])]:
@@ -98,6 +119,9 @@ class Pictures:
             if left in nodes and right in nodes:
                 weight = round(float(grounds.links.weight[link]), 4)
                 edges.append({"source": left, "target": right, "relation": "link", "weight": weight})
+        for node in grounds.minimal[ring].nodes:
+            if node in nodes:
+                nodes[node]["minimal"] = True
         return {"nodes": list(nodes.values()), "edges": edges}
 
     def _node(self, node: int) -> dict[str, Any]:
@@ -106,6 +130,8 @@ class Pictures:
         shown = {"id": node, "kind": named["kind"], "key": named["key"], "label": named["shown"]}
         if account >= 0:
             shown |= {"account": account, "known_bad": bool(self._grounds.known_bad[account])}
+            if int(self._grounds.member[account]) == self._drawing:
+                shown |= {"role": self._roles[account], "member": True}
         return shown
 
     def timeline(self, ring: int) -> list[dict[str, Any]]:
@@ -115,24 +141,37 @@ class Pictures:
             ring: Number of the ring.
 
         Returns:
-            First appearances of members and their first touch of what they share, the earliest first; empty
-            where nothing is timed.
+            First appearances of members and their first touch of what they share and of each other, the
+            earliest first; empty where nothing is timed. ``way`` is ``used``, ``sent``, ``received`` or
+            ``shared``. What is derived from an identifier repeats it and is left out; of an interaction
+            between two members the sender tells.
         """
         grounds = self._grounds
         snapshot = grounds.snapshot
-        moments: list[tuple[int, str, int, int]] = []
+        moments: list[_Moment] = []
         for account in grounds.accounts[ring]:
             seen_ms = int(snapshot.first_seen_ms[account])
             if seen_ms != NO_TIME:
                 event = snapshot.event_types[int(snapshot.event_type[int(snapshot.first_pos[account])])]
-                moments.append((seen_ms, event, int(account), -1))
+                moments.append((seen_ms, event, int(account), -1, ""))
         rows = self._touches[int(self._touch_bounds[ring]) : int(self._touch_bounds[ring + 1])]
         for account, node, side, pos in (
             rows.select("account", "node", "side", "pos").head(_MOST_EDGES).iter_rows()
         ):
             at_ms = int(snapshot.event_time_ms[pos])
-            if at_ms != NO_TIME:
-                moments.append((at_ms, grounds.contacts.sides[side].name, account, node))
+            view = grounds.contacts.sides[side]
+            other = int(snapshot.node_account[node])
+            if at_ms == NO_TIME or int(snapshot.node_kind[node]) in self._derived:
+                continue
+            directed = snapshot.relations[view.relation].directed
+            if other >= 0 and int(grounds.member[other]) == ring:
+                told_by_other = not view.outgoing if directed else account > other
+                if told_by_other:
+                    continue
+            way = (
+                "used" if view.used else "shared" if not directed else "sent" if view.outgoing else "received"
+            )
+            moments.append((at_ms, view.name, account, node, way))
         moments.sort()
         drawn = moments if len(moments) <= _MOST_MOMENTS else _spread(moments)
         return [
@@ -141,13 +180,13 @@ class Pictures:
                 "time": datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds"),
                 "event": event,
                 "account_id": snapshot.account_ids[account],
-                **({} if node < 0 else {"with": grounds.named(node)}),
+                **({} if node < 0 else {"with": grounds.named(node), "way": way}),
             }
-            for at_ms, event, account, node in drawn
+            for at_ms, event, account, node, way in drawn
         ]
 
 
-def _spread(moments: list[tuple[int, str, int, int]]) -> list[tuple[int, str, int, int]]:
+def _spread(moments: list[_Moment]) -> list[_Moment]:
     """As many moments as are shown, evenly taken, first and last among them."""
     places = np.linspace(0, len(moments) - 1, _MOST_MOMENTS).astype(int)
     return [moments[place] for place in places]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rings.wording import article, counted, listed, noun, number, small
+from rings.wording import article, counted, listed, noun, number, plural, small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,9 +67,15 @@ def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list
     # What only some share adds nothing to what nearly all do.
     shared = [piece for piece in shared if piece is first or 2 * piece["accounts"] >= piece["of"]][:2]
     said += [_shared(piece, first_of=piece is first) for piece in shared]
+    if "strongest" in by_type:
+        said.append(_strongest(by_type["strongest"][0]))
     if burst is not None:
         who = "all" if burst["accounts"] == burst["of"] else f"{number(burst['accounts'])} of them"
         said.append(Sentence(f"{who} {_appeared(burst)} within {_span(burst)}", (burst["id"],)))
+    if "burst" not in by_type and "arrivals" in by_type:
+        said.append(_arrivals(by_type["arrivals"][0]))
+    elif "strongest" not in by_type and "burst" in by_type:
+        said.append(_coincidence(by_type["burst"][0]))
     told = max((piece["accounts"] for piece in shared if piece.get("member")), default=0)
     said += [
         _interactions(piece)
@@ -89,7 +96,8 @@ def headline(said: Sequence[Sentence], pieces: Sequence[Evidence]) -> str:
         pieces: Its evidence.
 
     Returns:
-        What holds the ring together, when it appeared and how near it is to known bad accounts.
+        What holds the ring together and how rare that is, how much of it coincidence would give, when the
+        ring appeared, how near it is to known bad accounts and what honest story would fit best.
     """
     by_id = {piece["id"]: piece for piece in pieces}
     shared = any(piece["type"] in ("identifiers", "counterpart") for piece in pieces)
@@ -102,7 +110,7 @@ def _second_rank(piece: Evidence, shared: bool) -> bool:
         return shared
     if piece["type"] == "chance":
         return bool(piece["q_value"] < _SIGNIFICANT)
-    return bool(piece["type"] == "nearest_bad" and piece["steps"] > 2)
+    return bool(piece["type"] == "minimal")
 
 
 def _holds_all(piece: Evidence) -> bool:
@@ -200,8 +208,10 @@ def _nearest_bad(piece: Evidence) -> Sentence:
     elif len(between) == 1:
         text = f"the nearest confirmed bad account is one {between[0]} away"
     else:
-        same = len(set(between)) == 1
-        through = counted(len(between), between[0]) if same else listed([article(word) for word in between])
+        often = Counter(between)
+        through = listed(
+            [article(word) if often[word] == 1 else counted(often[word], word) for word in often]
+        )
         text = f"the nearest confirmed bad account is {small(piece['steps'])} steps away, through {through}"
     return Sentence(text, (piece["id"],))
 
@@ -220,11 +230,109 @@ def _chance(piece: Evidence) -> Sentence:
     return Sentence(f"chance makes {fewer}{small(one)} group in {number(many)} this tight", (piece["id"],))
 
 
+def _expected(amount: float) -> str:
+    return "less than 0.1" if amount < 0.1 else f"{amount:,.1f}"
+
+
+def _strongest(piece: Evidence) -> Sentence:
+    name = f"{noun(piece['kind'])} {piece['shown']}"
+    here = "all of them" if piece["users"] == piece["accounts"] else f"{number(piece['accounts'])} of them"
+    users, platform = number(piece["users"]), number(piece["platform"])
+    text = (
+        f"{name} ties most: {users} of {platform} accounts touch it, {here} here"
+        f" where coincidence would bring {_expected(piece['by_chance'])}"
+    )
+    return Sentence(text, (piece["id"],))
+
+
+def _coincidence(burst: Evidence) -> Sentence:
+    drawn, chance = number(burst["of"]), _expected(burst["by_chance"])
+    text = f"nothing is shared: of {drawn} accounts drawn at random {chance} would have come in that time"
+    return Sentence(text, (burst["id"],))
+
+
+def _arrivals(piece: Evidence) -> Sentence:
+    if not piece["accounts"]:
+        return Sentence("when they appeared is not known", (piece["id"],))
+    who = "they" if piece["accounts"] == piece["of"] else f"{number(piece['accounts'])} of them"
+    return Sentence(f"{who} appeared over {_span(piece)}", (piece["id"],))
+
+
+def _no_bad_near(piece: Evidence) -> Sentence:
+    if not piece["known"]:
+        return Sentence("no account at all is confirmed bad", (piece["id"],))
+    return Sentence(f"no confirmed bad account within {small(piece['steps'])} steps", (piece["id"],))
+
+
+_MOST_ODDS = 1_000_000
+
+
+def _honest(piece: Evidence) -> Sentence:
+    size = number(piece["accounts"])
+    story = {
+        "household": "a household of {size} on {shared}",
+        "office_or_campus": "an office or campus of {size} on {shared}",
+        "same_account": "{size} people who deal with the same account",
+        "same_counterpart": "{size} customers of the same {plain}",
+        "same_time": "{size} strangers who came at the same time",
+        "acquaintances": "{size} people who know each other",
+        "chance": "{size} strangers whom nothing but chance joins",
+    }[piece["story"]]
+    kind = "" if piece["kind"] is None else noun(piece["kind"])
+    shared = f"a shared {kind}" if piece["one_for_all"] else f"shared {plural(kind)}"
+    text = "best honest explanation: " + story.format(size=size, shared=shared, plain=kind)
+    for word, codes in (("for it", piece["for"]), ("against it", piece["against"])):
+        if codes:
+            text += f", {word}: they {listed([_says(piece, code) for code in codes])}"
+    one, other = (f"{'over ' if odds >= _MOST_ODDS else ''}{number(odds)}" for odds in piece["odds"])
+    return Sentence(f"{text} ({one} to {other})", (piece["id"],))
+
+
+def _says(piece: Evidence, code: str) -> str:
+    if code == "apart":
+        return f"appeared over {_span(piece)}"
+    if code == "known_bad":
+        return f"count {number(piece['known_bad'])} confirmed bad"
+    return {"different": "behave differently", "alike": "behave alike", "together": "came close together"}[
+        code
+    ]
+
+
+# Things that the sentence on the smallest set names one by one.
+_NAMED_THINGS = 3
+
+
+def _minimal(piece: Evidence) -> Sentence:
+    if not piece["things"]:
+        return Sentence("nothing that could be taken away holds them together", (piece["id"],))
+    named = [_thing(thing) for thing in piece["things"][:_NAMED_THINGS]]
+    more = piece["n_things"] - len(named)
+    if more:
+        named.append(f"{number(more)} more")
+    without = f"without {listed(named)}"
+    left, size = number(piece["left"]), number(piece["of"])
+    if not piece["dissolves"]:
+        return Sentence(f"even {without} {left} of {size} hang together", (piece["id"],))
+    if piece["left"] < 2:
+        return Sentence(f"{without} none of the {size} hang together", (piece["id"],))
+    return Sentence(f"{without} at most {left} of the {size} hang together", (piece["id"],))
+
+
+def _thing(thing: dict[str, Any]) -> str:
+    if thing["what"] == "in_step":
+        return "their appearing side by side"
+    name = f"{noun(thing['kind'])} {thing['shown']}"
+    return f"what they did with {name}" if thing["what"] == "dealings" else name
+
+
 _LATER: dict[str, Callable[[dict[str, Any]], Sentence]] = {
     "synchrony": _synchrony,
     "known_bad": _known_bad,
     "nearest_bad": _nearest_bad,
+    "no_bad_near": _no_bad_near,
     "chance": _chance,
+    "honest": _honest,
+    "minimal": _minimal,
 }
 
 __all__ = ["Sentence", "headline", "sentences"]

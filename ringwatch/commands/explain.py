@@ -108,6 +108,10 @@ def explain_ring(
     screen.heading("Evidence, the most telling first")
     for item in detail["evidence"][:MOST_EVIDENCE]:
         screen.say(f"  {_in_words(item)}")
+    if detail.get("left_out"):
+        screen.heading("Left out, though they look linked")
+        for entry in detail["left_out"]:
+            screen.say(f"  {entry['words']}  [{entry['code']}]")
     screen.heading("Members")
     screen.table(
         ["account", "role", "weight"],

@@ -51,7 +51,42 @@ RING: Final[dict[str, Any]] = {
         },
     ],
     "members": [
-        {"account_id": "player-00017", "role": "hub", "weight": 0.98, "score": 0.97, "known_bad": True}
+        {"account_id": "player-00017", "role": "core", "weight": 0.98, "score": 0.97, "known_bad": True}
+    ],
+    "explained_benign": False,
+    "minimal": {
+        "id": "e3",
+        "type": "minimal",
+        "weight": 0.0,
+        "dissolves": True,
+        "things": [
+            {
+                "what": "shared",
+                "kind": "device",
+                "key": "6f0d12ab…",
+                "shown": "6f0d12ab…",
+                "accounts": 9,
+                "carries": 0.61,
+                "evidence": ["e1"],
+            }
+        ],
+        "n_things": 1,
+        "carries": 0.61,
+        "left": 5,
+        "of": 14,
+        "text": "without device 6f0d12ab… (9 accounts, 61 % of the weight): 5 of 14 accounts hang together "
+        "at most; gone is 61 % of the weight of its links; they dissolve it",
+    },
+    "left_out": [
+        {
+            "id": "n1",
+            "account_id": "player-00391",
+            "code": "few_links",
+            "strength": 0.21,
+            "words": "account player-00391 is linked with 1 of 14 members, by 0.015 on average over all; "
+            "a member needs 0.030",
+            "facts": {"links": 1, "tie": 0.21, "of": 14, "mean": 0.015, "least": 0.03},
+        }
     ],
     "timeline": [{"time": "2026-02-11T07:02:31Z", "event": "signup", "account_id": "player-00017"}],
     "subgraph": {

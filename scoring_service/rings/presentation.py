@@ -96,6 +96,53 @@ def _chance(piece: Piece) -> str:
     return f"p-value {piece['p_value']:.2g}, corrected for the number of rings {piece['q_value']:.2g}"
 
 
+def _strongest(piece: Piece) -> str:
+    return (
+        f"{_spoken(piece['kind'])} {piece['shown']}: touched by {piece['users']:,} of "
+        f"{piece['platform']:,} accounts, "
+        f"{_share(piece)} of the ring; {piece['by_chance']:.2g} would by chance; "
+        f"{100 * piece['as_common']:.2g} % of its kind are touched by as many"
+    )
+
+
+def _arrivals(piece: Piece) -> str:
+    if not piece["accounts"]:
+        return "nobody knows when they first appeared"
+    amount, unit = piece["span"]
+    return f"{_share(piece)} have a first appearance; the last {amount} {unit} after the first"
+
+
+def _no_bad_near(piece: Piece) -> str:
+    return f"of {piece['known']:,} confirmed bad accounts none is within {piece['steps']} steps"
+
+
+def _honest(piece: Piece) -> str:
+    odds = ", ".join(f"{_spoken(name)} {value:+.1f}" for name, value in piece["log_odds"].items())
+    return (
+        f"probability {piece['probability']:.2g} that {_spoken(piece['story'])} explains it; "
+        f"pairs behave more alike than {100 * piece['alike']:.0f} % of random ones; log odds: {odds}"
+    )
+
+
+def _minimal(piece: Piece) -> str:
+    things = [
+        f"{'appearing side by side' if thing['what'] == 'in_step' else _named(thing)} "
+        f"({thing['accounts']:,} accounts, {100 * thing['carries']:.0f} % of the weight)"
+        for thing in piece["things"]
+    ]
+    if not things:
+        return "no set of things that could be taken away dissolves it"
+    verdict = "dissolve it" if piece["dissolves"] else "do not dissolve it"
+    return (
+        f"without {', '.join(things)}: {piece['left']:,} of {piece['of']:,} accounts hang together at most; "
+        f"gone is {100 * piece['carries']:.0f} % of the weight of its links; they {verdict}"
+    )
+
+
+def _named(thing: Piece) -> str:
+    return f"{'dealings of ' if thing['what'] == 'dealings' else ''}{_spoken(thing['kind'])} {thing['shown']}"
+
+
 _TELL: Final[dict[str, Callable[[Piece], str]]] = {
     "identifiers": _identifiers,
     "counterpart": _counterpart,
@@ -106,4 +153,9 @@ _TELL: Final[dict[str, Callable[[Piece], str]]] = {
     "group": _group,
     "synchrony": _synchrony,
     "chance": _chance,
+    "strongest": _strongest,
+    "arrivals": _arrivals,
+    "no_bad_near": _no_bad_near,
+    "honest": _honest,
+    "minimal": _minimal,
 }

@@ -67,7 +67,9 @@ class RingMember(BaseModel):
 
     account_id: str
     role: str
-    weight: float | None = Field(description="How firmly it is tied to the ring, 0 to 1.")
+    weight: float | None = Field(
+        description="Confidence in its membership, 0 to 1: how firmly it is tied, and to this ring alone."
+    )
     score: float | None
     known_bad: bool
 
@@ -77,6 +79,22 @@ class Sentence(BaseModel):
 
     text: str
     evidence: list[str]
+
+
+class RingLeftOut(BaseModel):
+    """An account that looks linked to a ring and was left out."""
+
+    id: str
+    account_id: str
+    code: str = Field(
+        description="`cut_by_person`, `is_hub`, `other_ring`, `behaves_differently`, `apart_in_time`, "
+        "`weak_links`, `few_links`, `too_few`, `loose`, `not_joined` or `only_hub`; new ones may come."
+    )
+    strength: float = Field(
+        description="Weight of its strongest link with a member; without one, what sharing alone would make."
+    )
+    words: str = Field(description="The reason in plain words.")
+    facts: dict[str, Any] = Field(description="The numbers behind the words.")
 
 
 class RingCypher(BaseModel):
@@ -100,6 +118,18 @@ class RingDetail(BaseModel):
         description="Ranked by weight; each has `id`, `type`, `weight`, `text` and its facts."
     )
     members: list[RingMember]
+    explained_benign: bool = Field(
+        default=False,
+        description="Whether something honest (a household, an office) explains it, four to one or better.",
+    )
+    minimal: dict[str, Any] | None = Field(
+        default=None,
+        description="The smallest set of `things` found without which the ring dissolves, as in `evidence`.",
+    )
+    left_out: list[RingLeftOut] = Field(
+        default=[],
+        description="Accounts that look linked and were left out, the strongest first, at most 10.",
+    )
     timeline: list[dict[str, Any]] = Field(description="What happened when, the earliest first.")
     subgraph: dict[str, Any] = Field(description="`nodes` and `edges` to draw, at most 300 nodes.")
     cypher: list[RingCypher] = Field(

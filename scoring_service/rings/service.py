@@ -15,6 +15,7 @@ from scoring_service.rings.schemas import (
     RingCypher,
     RingDetail,
     RingFilter,
+    RingLeftOut,
     RingMember,
     RingPage,
     RingSummary,
@@ -87,10 +88,14 @@ class RingService:
         if row is None:
             raise RingNotFound(ring_id[:64], rings.run.id)
         explained = rings.explain(ring_id)
+        evidence = [{**piece, "text": evidence_text(piece)} for piece in plain(explained["evidence"])]
         return RingDetail(
             ring=summary(row),
             sentences=_sentences(explained),
-            evidence=[{**piece, "text": evidence_text(piece)} for piece in plain(explained["evidence"])],
+            evidence=evidence,
+            explained_benign=any(piece.get("explained_benign", False) for piece in evidence),
+            minimal=next((piece for piece in evidence if piece["type"] == "minimal"), None),
+            left_out=[_left_out(entry) for entry in plain(explained.get("left_out", []))],
             members=self._members(rings, ring_id),
             timeline=[{**entry, "time": iso(entry["time_ms"])} for entry in plain(explained["timeline"])],
             subgraph=plain(explained["subgraph"]),
@@ -144,6 +149,12 @@ def summary(row: dict[str, Any]) -> RingSummary:
             "parents": row["parents"] or [],
         }
     )
+
+
+def _left_out(entry: dict[str, Any]) -> RingLeftOut:
+    told = {"id", "account_id", "code", "strength", "words"}
+    facts = {name: value for name, value in entry.items() if name not in told | {"account"}}
+    return RingLeftOut(**{name: entry[name] for name in told}, facts=facts)
 
 
 def _sentences(explained: dict[str, Any]) -> list[Sentence]:

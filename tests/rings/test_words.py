@@ -1,15 +1,11 @@
-"""Words for a ring: golden sentences, and no number without evidence."""
+"""Words for a ring: golden sentences. `test_sentences.py` holds all others against their evidence."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 
-import rings
 from graph_etl import Snapshot
 from rings.evidence import Evidence, Grounds, evidence
 from rings.links import Links
@@ -17,7 +13,6 @@ from rings.nearest_bad import nearest_bad
 from rings.words import headline, sentences
 from tests.rings.drawing import Game, bridge, indices
 
-WORDS = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 DAY = 60.0 * 24
 
 
@@ -56,7 +51,12 @@ FARM = [f"m{at:02}" for at in range(14)]
 
 def test_a_device_farm(tmp_path: Path) -> None:
     words, _ = told(farm().build(tmp_path), FARM)
-    assert words == "14 accounts on 2 devices that nobody else used, signed up within 41 minutes"
+    assert words == (
+        "14 accounts on 2 devices that nobody else used, signed up within 41 minutes; device phone0 ties "
+        "most: 7 of 314 accounts touch it, all of them here where coincidence would bring 0.3; no account"
+        " at all is confirmed bad; best honest explanation: an office or campus of 14 on shared devices, "
+        "against it: they behave alike and came close together (1 to 160,000)"
+    )
 
 
 def test_a_device_farm_near_a_banned_account(tmp_path: Path) -> None:
@@ -66,8 +66,11 @@ def test_a_device_farm_near_a_banned_account(tmp_path: Path) -> None:
     game.signup("m14", 20 * DAY + 10, "old-phone")
     words, _ = told(game.build(tmp_path), [*FARM, "m14"])
     assert words == (
-        "15 accounts; 14 on 2 devices that nobody else used; all signed up within 41 minutes; "
-        "the nearest confirmed bad account is one device away"
+        "15 accounts; 14 on 2 devices that nobody else used; device phone0 ties most: 7 of 316 accounts "
+        "touch it, all of them here where coincidence would bring 0.3; all signed up within 41 minutes; "
+        "the nearest confirmed bad account is one device away; best honest explanation: an office or "
+        "campus of 15 on shared devices, against it: they behave alike and came close together (1 to "
+        "160,000)"
     )
 
 
@@ -75,8 +78,8 @@ def test_a_device_that_others_used_too(tmp_path: Path) -> None:
     game = farm()
     game.signup("buyer", 50 * DAY, "phone0")
     words, _ = told(game.build(tmp_path), FARM)
-    assert words == (
-        "14 accounts on 2 devices that 1 other account used too, all signed up within 41 minutes"
+    assert words.startswith(
+        "14 accounts on 2 devices that 1 other account used too, all signed up within 41 minutes; "
     )
 
 
@@ -85,7 +88,8 @@ def test_members_that_are_known(tmp_path: Path) -> None:
     for name in FARM[:3]:
         game.verdict(name, "bad", 30 * DAY)
     words, _ = told(game.build(tmp_path), FARM)
-    assert words.endswith("; three of them are confirmed bad")
+    assert "; three of them are confirmed bad; " in words
+    assert "and count 3 confirmed bad (1 to over 1,000,000)" in words
 
 
 def test_gifts_to_one_account(tmp_path: Path) -> None:
@@ -96,7 +100,12 @@ def test_gifts_to_one_account(tmp_path: Path) -> None:
         game.gift(f"m{at}", "fence", 7 * DAY * at + 100)
     game.signup("fence", 60)
     words, _ = told(game.build(tmp_path), [*(f"m{at}" for at in range(8)), "fence"])
-    assert words == "9 accounts; 8 sent gift to account fence, a member"
+    assert words == (
+        "9 accounts; 8 sent gift to account fence, a member; account fence ties most: 8 of 309 accounts "
+        "touch it, all of them here where coincidence would bring 0.4; they appeared over 49 days; no "
+        "account at all is confirmed bad; best honest explanation: 9 people who deal with the same "
+        "account, for it: they appeared over 49 days, against it: they behave alike (1 to 3)"
+    )
 
 
 def test_wallets_of_a_bridge(tmp_path: Path) -> None:
@@ -108,13 +117,16 @@ def test_wallets_of_a_bridge(tmp_path: Path) -> None:
     words, _ = told(bridge(tmp_path, first_use | ring, transfers), list(ring))
     assert words == (
         "23 accounts; 19 received tokens from counterparty 173251, which touches 24 accounts in all; "
-        "all first seen within 3 hours"
+        "counterparty 173251 ties most: 24 of 423 accounts touch it, 19 of them here where coincidence "
+        "would bring 1.1; all first seen within 3 hours; no account at all is confirmed bad; best honest "
+        "explanation: 23 customers of the same counterparty, for it: they behave differently, against it:"
+        " they came close together (1 to 9)"
     )
 
 
 def test_a_ring_that_chance_could_have_made_says_so(tmp_path: Path) -> None:
     words, _ = told(farm().build(tmp_path), FARM, q_value=0.4)
-    assert words.endswith("; no tighter than groups that chance makes")
+    assert "; no tighter than groups that chance makes; " in words
 
 
 def test_a_hub_is_never_named(tmp_path: Path) -> None:
@@ -125,50 +137,3 @@ def test_a_hub_is_never_named(tmp_path: Path) -> None:
     words, pieces = told(hub, FARM)
     assert words.startswith("14 accounts; 7 on one device that nobody else used")
     assert "phone0" not in str(pieces)
-
-
-def numbers_in(text: str) -> set[float]:
-    """Numbers of a sentence, in digits and in words, names of accounts and things left out."""
-    plain = re.sub(r"(account|wallet|counterparty) \w+", r"\1", text)  # keys
-    plain = re.sub(r"[a-z]+\d\S*", "", plain)  # names such as erc20:polygon
-    digits = {float(found.replace(",", "")) for found in re.findall(r"\d[\d,]*(?:\.\d+)?", plain)}
-    return digits | {float(WORDS[word]) for word in re.findall(r"[a-z]+", plain) if word in WORDS}
-
-
-def numbers_of(piece: Any) -> set[float]:
-    """All numbers in a piece of evidence, at any depth."""
-    if isinstance(piece, dict):
-        between = {float(len(piece["path"]) - 2)} if "path" in piece else set()
-        return between.union(*(numbers_of(value) for value in piece.values()))
-    if isinstance(piece, list):
-        return set().union(set(), *(numbers_of(value) for value in piece))
-    if isinstance(piece, int | float) and not isinstance(piece, bool):
-        return {float(piece)}
-    return set()
-
-
-@pytest.mark.parametrize("which", ["timed_snapshot", "untimed_snapshot"])
-def test_every_number_in_every_sentence_is_in_its_evidence(
-    which: str, request: pytest.FixtureRequest
-) -> None:
-    snapshot: Snapshot = request.getfixturevalue(which)
-    run = rings.find(snapshot)
-    checked = 0
-    for ring in run.table["ring"]:
-        explained = run.explain(ring)
-        by_id = {piece["id"]: piece for piece in explained["evidence"]}
-        for sentence in explained["sentences"]:
-            assert sentence["evidence"], sentence
-            known = set().union(*(numbers_of(by_id[name]) for name in sentence["evidence"]))
-            missing = numbers_in(sentence["text"]) - known
-            assert not missing, (sentence, missing)
-            checked += len(numbers_in(sentence["text"]))
-        for clause in explained["words"].split("; "):
-            assert clause in {sentence["text"] for sentence in explained["sentences"]}
-    assert checked > 20  # not vacuous
-
-
-def test_the_check_itself_catches_a_wrong_number() -> None:
-    assert numbers_in("14 accounts on 2 devices, one device away") == {14.0, 2.0, 1.0}
-    assert numbers_of({"type": "x", "of": 14, "span": [2, "hours"]}) >= {14.0, 2.0}
-    assert numbers_in("15 accounts") - numbers_of({"accounts": 14}) == {15.0}

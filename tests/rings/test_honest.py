@@ -1,0 +1,128 @@
+"""Honest explanations: households and offices are explained, rings are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graph_etl import Snapshot
+from rings.evidence import evidence
+from rings.honest import EXPLAINED, Honest, benign, honest
+from tests.rings.drawing import Game, indices
+from tests.rings.test_minimal import grounds_of
+
+DAY = 60.0 * 24
+
+
+def compared(snapshot: Snapshot, *groups: list[str], bad: list[str] | None = None) -> Honest:
+    member = np.full(snapshot.n_accounts, -1, np.int32)
+    for ring, names in enumerate(groups):
+        member[indices(snapshot, names)] = ring
+    known = np.zeros(snapshot.n_accounts, np.bool_)
+    known[indices(snapshot, bad or [])] = True
+    return honest(snapshot, member, known)
+
+
+def town() -> Game:
+    """Strangers, a household, an office that hires over weeks, and a farm that fills forms in step."""
+    game = Game()
+    for at in range(400):
+        game.signup(
+            f"x{at:03}", 90 * DAY * at / 400, "", f"10.{at // 200}.{at % 200}.9", form_s=30 + (at * 37) % 60
+        )
+    for at, minute in enumerate((3 * DAY, 31 * DAY, 77 * DAY)):
+        game.signup(f"home{at}", minute, "", "203.0.113.5", form_s=(31, 88, 57)[at])
+    for at in range(9):
+        game.signup(
+            f"office{at}",
+            DAY * (4 + 9.3 * at),
+            "",
+            "198.51.100.2",
+            form_s=(25, 84, 47, 63, 31, 89, 55, 40, 72)[at],
+        )
+    for at in range(9):
+        game.signup(f"farm{at}", 40 * DAY + 3 * at, "phone", "192.0.2.2", form_s=12)
+    return game
+
+
+HOME = [f"home{at}" for at in range(3)]
+OFFICE = [f"office{at}" for at in range(9)]
+FARM = [f"farm{at}" for at in range(9)]
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    return town().build(tmp_path_factory.mktemp("town"))
+
+
+def test_a_household_and_an_office_are_explained_and_a_farm_is_not(snapshot: Snapshot) -> None:
+    found = compared(snapshot, HOME, OFFICE, FARM)
+    assert found.probability[0] > EXPLAINED
+    assert found.probability[1] > EXPLAINED
+    assert found.probability[2] < 0.01
+    assert found.log_odds["arrivals"][0] > 0 > found.log_odds["arrivals"][2]
+    assert found.log_odds["behaviour"][1] > 0 > found.log_odds["behaviour"][2]
+
+
+def test_the_words_say_what_speaks_for_and_against(snapshot: Snapshot) -> None:
+    told = [
+        next(piece for piece in pieces if piece["type"] == "honest")
+        for pieces in evidence(grounds_of(snapshot, HOME, OFFICE, FARM))
+    ]
+    assert [piece["story"] for piece in told] == ["household", "office_or_campus", "office_or_campus"]
+    assert [piece["explained_benign"] for piece in told] == [True, True, False]
+    assert "apart" in told[0]["for"]
+    assert told[2]["against"] == ["alike", "together"]
+    assert told[0]["odds"][1] == 1
+    assert told[2]["odds"][0] == 1
+
+
+def test_known_bad_members_speak_against_it_and_only_where_they_are_told_of(snapshot: Snapshot) -> None:
+    nobody = compared(snapshot, HOME, OFFICE)
+    some = compared(snapshot, HOME, OFFICE, bad=HOME[:2])
+    assert nobody.log_odds["verdicts"].tolist() == [0, 0]
+    assert some.log_odds["verdicts"][0] < -5 + 1e-9
+    assert some.log_odds["verdicts"][1] == 0
+    assert some.probability[0] < nobody.probability[0]
+    assert some.probability[1] == nobody.probability[1]
+
+
+def test_no_feature_speaks_louder_than_five(snapshot: Snapshot) -> None:
+    found = compared(snapshot, HOME, OFFICE, FARM, bad=FARM)
+    for values in found.log_odds.values():
+        assert np.abs(values).max() <= 5.0
+    assert found.log_odds["verdicts"][2] == -5.0
+
+
+def test_the_size_of_a_household_is_worked_out_by_hand(snapshot: Snapshot) -> None:
+    # (.8 * .5^2 + .2 * 3^-2 / .644934) / (3^-1.5 / 1.612375) = .2345 / .1194 = 1.964
+    assert compared(snapshot, HOME).log_odds["size"][0] == pytest.approx(np.log(1.964), abs=1e-3)
+
+
+def test_platforms_without_times_or_identifiers_leave_those_features_out(untimed_snapshot: Snapshot) -> None:
+    found = compared(untimed_snapshot, [str(at) for at in range(8)])
+    assert found.log_odds["arrivals"].tolist() == [0]
+    assert found.log_odds["churn"].tolist() == [0]
+    assert np.isnan(found.spacing).all()
+    assert 0 < found.probability[0] < 1
+
+
+def test_rings_do_not_depend_on_each_other(snapshot: Snapshot) -> None:
+    together = compared(snapshot, HOME, OFFICE, FARM).probability
+    alone = [compared(snapshot, group).probability[0] for group in (HOME, OFFICE, FARM)]
+    assert together.tolist() == alone
+    member = np.full(snapshot.n_accounts, -1, np.int32)
+    assert len(benign(snapshot, member)) == 0
+
+
+def test_accounts_that_use_more_identifiers_than_others_speak_against_it(tmp_path: Path) -> None:
+    game = town()
+    for at in range(4):
+        for turn in range(6):
+            game.signup(f"churn{at}", DAY * (5 + 20 * at), f"d{at}-{turn}", "203.0.113.77")
+    snapshot = game.build(tmp_path)
+    found = compared(snapshot, HOME, [f"churn{at}" for at in range(4)])
+    assert found.churn[1] > 0.9 > found.churn[0]
+    assert found.log_odds["churn"][1] < -1 < found.log_odds["churn"][0]
