@@ -14,20 +14,24 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features import graph_of, profiles
+from features import graph_of, profiles, view_of
 from features.without import Edge, without
 from graph_etl import Workspace
 from rings import CommunityConfig, LinkConfig, RingsRun
+from rings.behaviour import behaviour_neighbours
 from rings.evidence import Grounds
 from rings.links import links as find_links
 from rings.links import links_of_graph
-from rings.minimal import IN_STEP, Pieces, is_dissolved, minimal, pieces_of
+from rings.minimal import IN_STEP, Pieces, behaviour_alone, is_dissolved, minimal, pieces_of
+from rings.pairs import PairModel, Pairs
+from rings.weighing import Weighing
+from ringwatch.scores import current_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,14 +69,14 @@ class Recomputed:
     """Links of a few accounts, computed anew without some of what they touch.
 
     Args:
-        snapshot: The snapshot.
-        config: How links are weighed.
+        weighing: How the run weighed its pairs.
     """
 
-    def __init__(self, snapshot: Snapshot, config: LinkConfig) -> None:
-        self._snapshot = snapshot
-        self._config = config
-        self._table = profiles(snapshot)
+    def __init__(self, weighing: Weighing) -> None:
+        self._weighing = weighing
+        self._snapshot = weighing.snapshot
+        self._config = weighing.config
+        self._table = profiles(self._snapshot)
 
     def links(self, accounts: NDArray[np.int64], nodes: Iterable[int]) -> Links:
         """The links that start at accounts.
@@ -98,11 +102,29 @@ class Recomputed:
         self._table[accounts] = profiles(graph, accounts)
         config = self._config.model_copy(update={"synchrony": 0.0}) if IN_STEP in gone else self._config
         try:
-            return links_of_graph(
+            found = links_of_graph(
                 snapshot, graph_of(graph), self._table, accounts, snapshot.end_horizon, config
             )
+            return self._weighed(found, accounts, in_step=IN_STEP not in gone)
         finally:
             self._table[accounts] = before
+
+    def _weighed(self, links: Links, accounts: NDArray[np.int64], *, in_step: bool) -> Links:
+        """What a learned model makes of the links, and of the neighbours in behaviour that are left."""
+        weighing, snapshot = self._weighing, self._snapshot
+        if weighing.model is None:
+            return links
+        first_seen_ms = np.asarray(snapshot.first_seen_ms)
+        # Features of a pair inside the ring need the pairs of its two ends alone.
+        taking_part = weighing.accounts()
+        near = behaviour_neighbours(self._table, first_seen_ms, taking_part)
+        mine = np.zeros(snapshot.n_accounts, np.bool_)
+        mine[accounts] = in_step
+        rows = mine[near.a] | mine[near.b]
+        near = replace(near, a=near.a[rows], b=near.b[rows], better=near.better[rows], worse=near.worse[rows])
+        age_rank = np.asarray(view_of(snapshot).age_rank)
+        pairs = Pairs.of(links, near, self._table, first_seen_ms, age_rank)
+        return weighing.weighed(links, pairs.uncut(snapshot, weighing.horizon))
 
 
 def largest_part(links: Links, accounts: NDArray[np.int64], weak: float) -> int:
@@ -153,17 +175,45 @@ def choices(pieces: Pieces, ring: int, wanted: int, random: np.random.Generator)
     }
 
 
-def grounds_of(snapshot: Snapshot, run: RingsRun, links: Links) -> Grounds:
+def weighing_of(place: Workspace, snapshot: Snapshot, run: RingsRun) -> Weighing:
+    """How a run weighed its pairs.
+
+    Args:
+        place: The workspace.
+        snapshot: The snapshot.
+        run: The run.
+
+    Returns:
+        The weighing, with the run's own model and the scores of its bundle.
+    """
+    config = LinkConfig.model_validate(run.manifest["links"])
+    weighing = Weighing(snapshot, snapshot.end_horizon, config)
+    if run.pair_model is not None:
+        scores = current_scores(place, snapshot, run.manifest["bundle"])
+        width = profiles(snapshot, np.zeros(1, np.int64)).shape[1]
+        model = PairModel(run.pair_model, width, {})
+        known = None if scores.bundle is None else scores.score
+        weighing = replace(weighing, model=model, scores=known)
+    return weighing
+
+
+def grounds_of(weighing: Weighing, run: RingsRun) -> Grounds:
     """What the evidence of a run is drawn from, put together again.
 
     Args:
-        snapshot: The snapshot.
+        weighing: How the run weighed its pairs.
         run: The run.
-        links: The links that it was found with.
 
     Returns:
         The grounds, rings in the order of their rank.
     """
+    snapshot = weighing.snapshot
+    links = find_links(snapshot, None, weighing.config)
+    in_step = None
+    if weighing.model is not None:
+        pairs = weighing.pairs(links)
+        links = weighing.weighed(links, pairs)
+        in_step = behaviour_alone(weighing, pairs)
     place = {ring: at for at, ring in enumerate(run.table["ring"])}
     member = np.full(snapshot.n_accounts, -1, np.int32)
     for ring, account in run.members.select("ring", "account").iter_rows():
@@ -178,6 +228,9 @@ def grounds_of(snapshot: Snapshot, run: RingsRun, links: Links) -> Grounds:
         p_value=run.table["p_value"].to_numpy(),
         q_value=run.table["q_value"].to_numpy(),
         nearest=[[] for _ in place],
+        grouping=CommunityConfig.model_validate(run.manifest["communities"]),
+        config=weighing.config,
+        in_step=in_step,
     )
 
 
@@ -198,9 +251,9 @@ def measure(workspace: Path, n_rings: int, seed: int) -> tuple[list[Row], dict[s
     if current is None:
         sys.exit(f"{workspace}: no rings run; `ringwatch rings --workspace {workspace}` makes one")
     run = RingsRun.open(place.path_of("rings", current))
-    config = LinkConfig.model_validate(run.manifest["links"])
-    weak = CommunityConfig.model_validate(run.manifest["communities"]).weak
-    grounds = grounds_of(snapshot, run, find_links(snapshot, None, config))
+    weighing = weighing_of(place, snapshot, run)
+    grounds = grounds_of(weighing, run)
+    weak = grounds.grouping.weak
     assert grounds.contacts is not None  # gathered before the clock starts: evidence needs it anyway
     began = time.perf_counter()
     found = minimal(grounds, weak)
@@ -209,7 +262,7 @@ def measure(workspace: Path, n_rings: int, seed: int) -> tuple[list[Row], dict[s
     random = np.random.default_rng(seed)
     explained = [ring for ring, one in enumerate(found) if one.dissolves]
     drawn = sorted(random.permutation(explained)[:n_rings].tolist())
-    again = Recomputed(snapshot, config)
+    again = Recomputed(weighing)
     rows: list[Row] = []
     for ring in drawn:
         accounts = grounds.accounts[ring]
@@ -227,6 +280,7 @@ def measure(workspace: Path, n_rings: int, seed: int) -> tuple[list[Row], dict[s
         "rings": len(found),
         "with_explanation": len(explained),
         "drawn": len(drawn),
+        "pair_model": weighing.model is not None,
         "pieces_median": float(np.median(counts)) if counts else None,
         "pieces_mean": round(float(np.mean(counts)), 2) if counts else None,
         "links": len(grounds.links),

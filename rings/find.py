@@ -22,7 +22,7 @@ from rings.nearest_bad import nearest_bad
 from rings.null_model import rewired
 from rings.pairs import learn_pairs
 from rings.pictures import Pictures
-from rings.roles import ROLES, roles, ties
+from rings.roles import ROLES, confidence, roles, ties
 from rings.run import FORMAT, RingsRun, pack
 from rings.significance import GroupSums, benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
 from rings.weighing import LEARNED, Weighing
@@ -258,7 +258,7 @@ def _members(
             payees.append(other[other >= 0])
     role = roles(member, inner, outer, np.concatenate(payers), np.concatenate(payees))
     role_names = [ROLES[number] if number >= 0 else "" for number in role]
-    firmness = np.where(member >= 0, (1.0 - np.exp(-inner)) * inner / np.maximum(inner + outer, 1e-12), 0.0)
+    firmness = np.where(member >= 0, confidence(inner, outer), 0.0)
     accounts = np.concatenate([np.zeros(0, np.int64), *grounds.accounts])
     members = pl.DataFrame(
         {

@@ -12,10 +12,22 @@ if TYPE_CHECKING:
     from rings.links import Links
 
 ROLES: Final = ("core", "bridge", "periphery", "beneficiary", "feeder")
-"""Tied to most of the ring; tied to other rings as firmly; loosely tied; paid by the others; paying it."""
+"""What a member can be.
+
+- ``core``: tied to the ring at least half as firmly as its members are on average;
+- ``bridge``: tied to members of other rings more firmly than to its own;
+- ``periphery``: tied to the ring less than half as firmly as its members are on average;
+- ``beneficiary``: at least 40 % of the ring, and three members at least, sent it something, and it sent
+  something to fewer than half as many;
+- ``feeder``: it sent something to a beneficiary; or it feeds the ring: it sent something to at least 40 % of
+  it, and three members at least, and fewer than half as many sent it something.
+
+Where several fit, the flow of value says more than ties do: beneficiary, then a source that feeds the ring,
+then bridge, then one that feeds a beneficiary, then periphery.
+"""
 
 _CORE, _BRIDGE, _PERIPHERY, _BENEFICIARY, _FEEDER = range(5)
-# A beneficiary is paid by at least this share of the ring and by three members at least.
+# A beneficiary is paid, and a source pays, at least this share of the ring and three members at least.
 _PAYING_SHARE = 0.4
 _PAYING_LEAST = 3
 
@@ -55,7 +67,8 @@ def roles(
         member: ``int32[A]``, ring of each account or -1.
         inner: ``float64[A]`` sum of link weights inside the ring.
         outer: ``float64[A]`` sum of link weights to other rings' members.
-        payer: ``int32[P]``, accounts that a directed interaction goes out from, each pair once.
+        payer: ``int32[P]``, accounts that a directed interaction goes out from; a pair that dealt in several
+            ways counts once.
         payee: ``int32[P]``, accounts that it goes to.
 
     Returns:
@@ -72,12 +85,35 @@ def roles(
     role[inside & (inner < 0.5 * mean[ring])] = _PERIPHERY
     role[inside & (outer > inner)] = _BRIDGE
     within = (member[payer] >= 0) & (member[payer] == member[payee]) & (payer != payee)
-    payer, payee = payer[within], payee[within]
+    pair = np.unique(payer[within].astype(np.int64) * len(member) + payee[within])
+    payer, payee = pair // len(member), pair % len(member)
     paid = np.bincount(payee, minlength=len(member))
     pays = np.bincount(payer, minlength=len(member))
-    collects = inside & (paid >= np.maximum(_PAYING_LEAST, _PAYING_SHARE * size[ring])) & (paid > 2 * pays)
+    many = np.maximum(_PAYING_LEAST, _PAYING_SHARE * size[ring])
+    collects = inside & (paid >= many) & (paid > 2 * pays)
+    feeds = inside & (pays >= many) & (pays > 2 * paid)
     role[collects] = _BENEFICIARY
     feeders = payer[collects[payee]]
     feeders = feeders[~collects[feeders] & (role[feeders] != _BRIDGE)]
     role[feeders] = _FEEDER
+    role[feeds] = _FEEDER
     return role
+
+
+def confidence(inner: NDArray[np.float64], outer: NDArray[np.float64]) -> NDArray[np.float64]:
+    r"""How sure it is that an account belongs to its ring.
+
+    .. math:: (1 - e^{-t}) \cdot t / (t + o)
+
+    with :math:`t` the sum of weights of its links inside the ring and :math:`o` of those to members of other
+    rings: 0 without a tie, .63 where links of weight 1 in all tie it to its ring alone, half of that where
+    another ring ties it as firmly, towards 1 the more links of its ring agree.
+
+    Args:
+        inner: ``float64[n]``, :math:`t`.
+        outer: ``float64[n]``, :math:`o`.
+
+    Returns:
+        ``float64[n]`` in [0, 1).
+    """
+    return np.asarray((1.0 - np.exp(-inner)) * inner / np.maximum(inner + outer, 1e-12), np.float64)
