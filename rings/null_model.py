@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Rounds in which pairs that were dealt out twice are dealt out again; what is left after them is dropped.
 _ROUNDS = 4
+_SYMMETRIC_ROUNDS = 16
 
 
 def rewired(
@@ -97,8 +98,22 @@ def _deal_symmetric(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     ends = random.permutation(np.concatenate([left, right]))
     one, other = ends[: len(left)], ends[len(left) :]
-    kept = _first_of_each(np.minimum(one, other) * size + np.maximum(one, other)) & (one != other)
+    # Among accounts that deal with very many, many pairs come out twice; were they dropped, the null model
+    # would be thinner than chance just where a platform is dense.
+    for _ in range(_SYMMETRIC_ROUNDS):
+        again = np.flatnonzero(~_proper(one, other, size))
+        if not len(again):
+            break
+        pool = np.unique(np.concatenate([again, random.integers(0, len(one), 4 * len(again))]))
+        mixed = random.permutation(np.concatenate([one[pool], other[pool]]))
+        one[pool], other[pool] = mixed[: len(pool)], mixed[len(pool) :]
+    kept = _proper(one, other, size)
     return one[kept], other[kept], kept
+
+
+def _proper(one: NDArray[np.int64], other: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    """Pairs of two different accounts, of equal ones the first."""
+    return _first_of_each(np.minimum(one, other) * size + np.maximum(one, other)) & (one != other)
 
 
 def _first_of_each(key: NDArray[np.int64]) -> NDArray[np.bool_]:

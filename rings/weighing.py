@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from features.visibility import Graph
     from graph_etl import Snapshot
 
-LEARNED: Final = CommunityConfig(resolution=0.1)
-"""How learned weights become communities: probabilities lie higher than the weights of links."""
+LEARNED: Final = CommunityConfig(resolution=0.25)
+"""How learned weights become communities: they lie higher than the weights of links."""
 
-# Pairs less likely than this never hold a ring together.
-_LEAST: Final = 0.02
+# Pairs that weigh less never hold a ring together.
+_LEAST: Final = 0.1
 # What is left of a pair's weight where both accounts look good: a ring of accounts that no score knows yet
 # must still be found.
 _FLOOR: Final = 0.3
@@ -77,8 +77,10 @@ class Weighing:
     ) -> Links:
         r"""The weights that communities are found with.
 
-        With a model :math:`p (0.3 + 0.7 \sqrt{s_a s_b})`, where :math:`p` is how likely two accounts act
-        together and :math:`s` how likely each is bad; without one those of the links.
+        With a model :math:`\sqrt{p} \, (0.3 + 0.7 \sqrt{s_a s_b})`, where :math:`p` is how likely two
+        accounts act together and :math:`s` how likely each is bad; without one those of the links. The root
+        holds a ring together in which a few pairs are only fairly likely; with it fewer honest accounts
+        came into the first rings of hop_sybil.
 
         Args:
             links: The links.
@@ -94,7 +96,7 @@ class Weighing:
         if pairs is None:
             table = profiles(self.snapshot, None, self.horizon)
             pairs = self.pairs(links, table if order is None else table[order])
-        weight = self.model.probability(pairs)
+        weight = np.sqrt(self.model.probability(pairs))
         if self.scores is not None:
             given = np.asarray(self.scores, np.float64)
             # An account without a score stands in nobody's way.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import rings
 from rings.links import Links
+from rings.null_model import _deal_symmetric
 from rings.significance import benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
 from tests.rings.drawing import noise_bridge
 
@@ -71,6 +72,25 @@ def test_q_values_keep_the_order_and_are_never_below_p(values: list[float]) -> N
     assert (q_values <= 1.0).all()
     order = np.argsort(p_values)
     assert (np.diff(q_values[order]) >= -1e-15).all()
+
+
+def test_the_null_model_keeps_what_a_dense_core_touches() -> None:
+    # Thirty accounts that deal with very many: dealt out once many of their pairs come out twice.
+    draw = np.random.default_rng(0)
+    degree = np.concatenate([np.full(30, 150), np.full(1500, 12)])
+    ends = draw.permutation(np.repeat(np.arange(1530), degree))
+    pairs = np.sort(ends.reshape(-1, 2), axis=1)
+    pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+    one, other, kept = _deal_symmetric(pairs[:, 0], pairs[:, 1], np.random.default_rng(1), 1530)
+    before = np.bincount(pairs.ravel(), minlength=1530)
+    after = np.bincount(np.concatenate([one, other]), minlength=1530)
+    assert after[:30].sum() >= 0.995 * before[:30].sum()
+    assert kept.mean() > 0.995
+    assert (one != other).all()
+    both = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
+    assert len(np.unique(both, axis=0)) == len(both)
+    # Not the same pairs again.
+    assert len(np.unique(np.concatenate([both, pairs]), axis=0)) > 1.3 * len(pairs)
 
 
 def test_q_values_by_hand() -> None:
