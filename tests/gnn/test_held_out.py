@@ -1,7 +1,9 @@
 """Inputs from epochs must prove themselves on held-out accounts; more trees too."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,13 @@ from features import Queries
 from gnn import Scorer
 from gnn.budget import Budget
 from gnn.held_out import held_out_trees
-from gnn.inputs import EPOCH_FAMILIES, places_of
+from gnn.inputs import EPOCH_FAMILIES, inputs, places_of
+from gnn.sage import SageInputs
+from gnn.sage_fit import fit_sage
+from gnn.sage_kernel import Sage
 from gnn.stages import Moment, Run
-from gnn.trees import ROUNDS
+from gnn.targets import Targets, targets
+from gnn.trees import ROUNDS, GrowingTrees, Trees, fit_trees
 from graph_etl import Snapshot
 from tests.building import PLATFORM_SPEC, TRANSFERS_SPEC, build_from_text, platform_files, transfer_files
 
@@ -165,10 +171,20 @@ def test_no_more_trees_are_grown_once_more_were_worse(
 def test_a_bundle_scores_as_it_was_trained_where_only_some_moments_drop_inputs(
     hash_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GraphSAGE serves all moments, so it must see at each of them what the scorer will show it.
+    """GraphSAGE serves all moments, so it must see at each of them what the scorer will show it."""
+    fitted: list[tuple[Queries, NDArray[np.float32], NDArray[np.float64]]] = []
 
-    Fails with ``rows=moment.columns`` in `gnn.train._finish`.
-    """
+    def recorded(
+        drawn: SageInputs,
+        asked: Queries,
+        label: NDArray[np.int8],
+        weight: NDArray[np.float64],
+        **options: Any,
+    ) -> Sage:
+        fitted.append((asked, options["rows"], weight))
+        return fit_sage(drawn, asked, label, weight, **options)
+
+    monkeypatch.setattr("gnn.sage_fit.fit_sage", recorded)
     held_out = importlib.import_module("gnn.held_out")
     monkeypatch.setattr("gnn.blend.WEIGHTS", (0.3,))
     monkeypatch.setattr("gnn.blend.LEAST_GAIN", -1.0)
@@ -182,5 +198,71 @@ def test_a_bundle_scores_as_it_was_trained_where_only_some_moments_drop_inputs(
     assert metrics["1d"]["communities"]
     assert not metrics["retrospective"]["communities"]
     assert bundle.heads["retrospective"].blend.weight > 0.0
-    scored = Scorer(built.snapshot, bundle).score(Queries.for_accounts(built.snapshot))
+    scorer = Scorer(built.snapshot, bundle)
+    scored = scorer.score(Queries.for_accounts(built.snapshot))
     np.testing.assert_array_equal(scored.score, bundle.scores["score"].to_numpy())
+    assert len(fitted) > 1
+    for asked, rows, weight in fitted:
+        np.testing.assert_array_equal(rows, inputs(built.snapshot, asked, epochs=scorer.epochs))
+        assert len(weight) == len(rows)
+    last = targets(built.snapshot)
+    np.testing.assert_array_equal(
+        fitted[-1][2][: len(fitted[-1][2]) // 2], last.fit_weight(labelled(last, fitted))
+    )
+
+
+def labelled(last: Targets, fitted: list[tuple[Queries, Any, Any]]) -> NDArray[np.int64]:
+    """Accounts of the first moment's half of what was fitted last."""
+    asked = fitted[-1][0].account
+    assert (last.label[asked] >= 0).all()
+    return asked[: len(asked) // 2]
+
+
+def test_trees_are_fitted_with_the_weights_of_young_bad_accounts(
+    hash_key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drawn platform has 21 old bad accounts and 6 young ones, whose weight is 30 / (30 + 21)."""
+    least: dict[str, list[float]] = {"held out": [], "final": []}
+
+    class Recorded(GrowingTrees):
+        def __init__(self, features: Any, label: Any, weight: NDArray[np.float64], **options: Any) -> None:
+            least["held out"].append(float(weight.min()))
+            super().__init__(features, label, weight, **options)
+
+    def fitted(features: Any, label: Any, weight: NDArray[np.float64], **options: Any) -> Trees:
+        least["final"].append(float(weight.min()))
+        return fit_trees(features, label, weight, **options)
+
+    monkeypatch.setattr("gnn.held_out.GrowingTrees", Recorded)
+    monkeypatch.setattr(training, "fit_trees", fitted)
+    spec = PLATFORM_SPEC.replace("moments: [signup, 1d, retrospective]", "moments: [retrospective]")
+    built = build_from_text(tmp_path, spec, platform_files())
+    gnn.train(built.snapshot, built.workspace, without=("graph_sage",))
+    assert least["final"] == pytest.approx([30 / (30 + 21)] * len(least["final"]))
+    of_folds = {float(fold.targets.fit_weight(fold.train).min()) for fold in training.folds(built.snapshot)}
+    assert set(least["held out"]) == of_folds
+    assert min(of_folds) < 1.0  # not vacuous
+
+
+def test_young_accounts_judge_nothing_where_there_are_old_ones(wallets: Snapshot) -> None:
+    run, moment = prepared(wallets)
+    margin = np.zeros(wallets.n_accounts)
+    everybody = run.choosing(moment, margin)
+    young = np.zeros(wallets.n_accounts, dtype=np.bool_)
+    young[everybody[::2]] = True
+    fair = replace(run, judge=replace(run.judge, young=young))
+    np.testing.assert_array_equal(fair.choosing(moment, margin), everybody[1::2])
+    np.testing.assert_array_equal(fair.reported(moment, margin), everybody[1::2])
+
+
+@pytest.mark.parametrize(("young_bad", "expected"), [(7, True), (8, False)])
+def test_ten_old_accounts_of_each_class_must_be_held_out_to_judge_alone(
+    wallets: Snapshot, young_bad: int, expected: bool
+) -> None:
+    """Of 17 bad wallets, all held out, so many are young."""
+    run, _ = prepared(wallets)
+    young = np.zeros(wallets.n_accounts, dtype=np.bool_)
+    young[np.flatnonzero(run.judge.label == 1)[:young_bad]] = True
+    judge = replace(run.judge, young=young)
+    assert training._enough_old(judge, run.folds, run.chooses) is expected
+    assert not training._enough_old(judge, (), run.chooses)
