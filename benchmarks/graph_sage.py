@@ -28,6 +28,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from features import Queries
+from gnn.bundle import main_moment
 from gnn.inputs import inputs
 from gnn.sage import SageInputs, run_sage
 from gnn.sage_fit import fit_sage
@@ -38,9 +39,14 @@ from gnn.trees import ROUNDS, SHAPES, fit_trees, margins
 from gnn.validation import Fold, folds
 from graph_etl import Snapshot, Workspace, build, load_spec
 from graph_etl.identifiers import HASH_KEY_VARIABLE
+from rings import epochs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    from rings import Epoch
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 # What is hashed here is public or drawn, so a key that everybody can read hides nothing that it should.
@@ -85,11 +91,16 @@ def thinned(fold: Fold, share: float, rng: np.random.Generator) -> NDArray[np.in
 
 
 def measure(
-    snapshot: Snapshot, moment: str, share: float, draw: int, options: argparse.Namespace
+    snapshot: Snapshot,
+    epochs: Sequence[Epoch],
+    moment: str,
+    share: float,
+    draw: int,
+    options: argparse.Namespace,
 ) -> Measured:
     """Fit both in each fold and judge the held-out accounts."""
     asked = Queries.for_accounts(snapshot, moment=moment)
-    columns = inputs(snapshot, asked)
+    columns = inputs(snapshot, asked, epochs=epochs)
     final = targets(snapshot)
     rng = np.random.default_rng([options.seed, draw])
     shapes = SHAPES if snapshot.n_accounts < 20_000 or share < 1.0 else SHAPES[:1]
@@ -99,7 +110,7 @@ def measure(
     verdicts, sage_s = [], 0.0
     for fold in list(folds(snapshot))[-options.folds if options.folds else None :]:
         rows = thinned(fold, share, rng)
-        label, weight = fold.targets.label[rows], fold.targets.weight[rows]
+        label, weight = fold.targets.label[rows], fold.targets.fit_weight(rows)
         verdicts.append(len(rows))
         for shape in shapes:
             trees = fit_trees(
@@ -126,7 +137,7 @@ def measure(
         sage_s += time.perf_counter() - began
         sides = around.draw(held, FANOUTS, latest=True).hop1_side.reshape(len(held), -1)
         lonely[fold.held_out] = (sides < 0).all(1)
-    judged = np.flatnonzero((final.label >= 0) & ~np.isnan(sage))
+    judged = np.flatnonzero((final.label >= 0) & ~final.young & ~np.isnan(sage))
     label, weight = final.label[judged], final.weight[judged]
 
     def precision(margin: NDArray[np.float64], part: NDArray[np.bool_] | slice = slice(None)) -> float:
@@ -157,7 +168,7 @@ def main() -> None:
     )
     parser.add_argument("specs", nargs="*", default=[str(ROOT / "examples/tolokers/spec.yaml")])
     parser.add_argument("--share", nargs="+", type=float, default=[1.0, 0.1, 0.01])
-    parser.add_argument("--moment", help="the last one of the spec if left out")
+    parser.add_argument("--moment", help="the main one of the spec if left out")
     parser.add_argument("--folds", type=int, default=0, help="only the last so many")
     parser.add_argument("--draws", type=int, default=3, help="of labels, where only some are used")
     parser.add_argument("--members", type=int, default=3)
@@ -175,11 +186,12 @@ def main() -> None:
     for given in options.specs:
         path, _, data = str(given).partition("=")
         snapshot = opened(Path(path), Path(data) if data else None, place, options.seed)
-        moment = options.moment or snapshot.manifest["moments"][-1]
+        moment = options.moment or main_moment(snapshot.manifest["moments"])
+        epochs = epochs_of(snapshot, (moment,), options.seed)
         name = snapshot.manifest["name"] + (" (simulated)" if snapshot.manifest["simulated"] else "")
         for share in options.share:
             draws = 1 if share >= 1.0 else options.draws
-            found = [measure(snapshot, moment, share, draw, options) for draw in range(draws)]
+            found = [measure(snapshot, epochs, moment, share, draw, options) for draw in range(draws)]
             middle = sorted(found, key=lambda one: one.gain.gain)[len(found) // 2]
             gains = np.array([one.gain.gain for one in found])
             spread = f" ± {gains.std(ddof=1):.4f}" if draws > 1 else ""
