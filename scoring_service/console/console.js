@@ -116,19 +116,51 @@ function ringParts(detail) {
     ["Confirmed bad", count(ring.known_bad)], ["Density", number(ring.density)], ["Synchrony", number(ring.synchrony)],
     ["False discovery", ring.q_value === null ? "–" : ring.q_value < 0.001 ? "< 0.001" : number(ring.q_value, 3)]];
   const sentences = detail.sentences.map((sentence) => element("li", {}, sentence.text,
-    ...sentence.evidence.map((id) => element("a", { class: "ref", href: `#evidence-${id}`, "data-evidence": id, text: id }))));
+    ...sentence.evidence.map(reference)));
   return [
     element("h2", { text: `Ring ${ring.id}` }),
     element("dl", { class: "facts" }, ...facts.map(([name, value]) =>
       element("div", {}, element("dt", { text: name }), element("dd", { text: value })))),
+    ...(detail.explained_benign ? [element("p", { class: "benign", text: "Something honest explains this ring at least four times as well as coordination does." })] : []),
     element("ul", { class: "sentences" }, ...sentences),
     picture(detail),
+    ...minimalParts(detail.minimal),
     element("h3", { text: "Evidence" }), evidenceTable(detail.evidence),
     element("h3", { text: `Members (${count(detail.members.length)})` }), memberTable(detail.members),
     element("section", { id: "reasons", "aria-live": "polite" }, element("p", { class: "empty", text: "Choose an account to see why it scores so." })),
+    ...leftOutParts(detail.left_out),
     ...(detail.timeline.length ? [element("h3", { text: "Timeline" }), timelineTable(detail.timeline)] : []),
     element("h3", { text: "In Neo4j Browser" }), ...detail.cypher.map(queryPart),
   ];
+}
+
+// A kind's name as it stands in a sentence, as the words of a ring have it.
+const noun = (kind) => kind.replaceAll("_", " ").replace(/\b(ip|id|imei|iban|sms|url)\b/g, (word) => word.toUpperCase());
+const reference = (id) => element("a", { class: "ref", href: `#evidence-${id}`, "data-evidence": id, text: id });
+
+// What the ring would dissolve without; the picture frames the same things.
+function minimalParts(minimal) {
+  if (!minimal || minimal.things.length === 0) return [];
+  const name = (thing) => thing.what === "in_step" ? "appearing side by side and behaving alike"
+    : `${thing.what === "dealings" ? "what they did with " : ""}${noun(thing.kind)} ${thing.shown}`;
+  const rows = minimal.things.map((thing) => element("tr", {},
+    element("td", {}, name(thing), ...thing.evidence.map(reference)),
+    element("td", { class: "number", text: count(thing.accounts) }),
+    element("td", { class: "number", text: `${Math.round(100 * thing.carries)} %` })));
+  const left = minimal.left < 2 ? "none of them hang together" : `${count(minimal.left)} of ${plural(minimal.of, "account")} hang together at most`;
+  return [element("h3", { text: minimal.dissolves ? "What holds it together" : "What holds most of it together" }),
+    element("p", { class: "without", text: `Without all of these ${left}; they carry ${Math.round(100 * minimal.carries)} % of the weight of its links.` }),
+    table([["Thing"], ["Accounts", "number"], ["Alone it carries", "number"]], rows)];
+}
+
+function leftOutParts(entries) {
+  if (!entries || entries.length === 0) return [];
+  const rows = entries.map((entry) => element("tr", {},
+    element("td", {}, element("button", { type: "button", class: "account", "data-account": entry.account_id, text: entry.account_id })),
+    element("td", {}, entry.words.replace(`account ${entry.account_id} `, "")),
+    element("td", { class: "number", text: number(entry.strength) })));
+  return [element("h3", { text: "Left out, though they look linked" }),
+    table([["Account"], ["Why"], ["Strongest link", "number"]], rows)];
 }
 
 function queryPart(query) {
@@ -205,8 +237,8 @@ function timelineTable(timeline) {
   for (const entry of timeline) {
     const key = `${entry.time} ${entry.account_id}`;
     if (!moments.has(key)) moments.set(key, { ...entry, what: [] });
-    const used = entry.event.startsWith("used:");
-    moments.get(key).what.push(entry.with ? `${used ? "" : `${entry.event} · `}${entry.with.kind} ${entry.with.shown}` : entry.event);
+    const way = { sent: `sent ${entry.event} to `, received: `received ${entry.event} from `, used: "" }[entry.way] ?? (entry.event.startsWith("used:") ? "" : `${entry.event} · `);
+    moments.get(key).what.push(entry.with ? `${way}${noun(entry.with.kind)} ${entry.with.shown}` : entry.event);
   }
   const rows = [...moments.values()].map((moment) => element("tr", {},
     element("td", { text: time(moment.time) }), element("td", {}, element("code", { text: moment.account_id })),
@@ -292,19 +324,21 @@ function picture(detail) {
   nodes.forEach((node, index) => {
     const { x, y } = points[index];
     const group = shape("g", { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
-    group.append(shape("title", {}, document.createTextNode(`${node.kind} ${node.key}${node.role ? `, ${node.role}` : ""}`)));
+    group.append(shape("title", {}, document.createTextNode(`${noun(node.kind)} ${node.key}${node.role ? `, ${node.role}` : ""}`)));
     if (node.kind === "account") {
       const mark = shape("circle", { r: isFew ? 8 : 6 });
       if (scores.has(node.key)) { mark.setAttribute("class", "node-account"); mark.style.fill = scoreColour(scores.get(node.key)); }
       else mark.setAttribute("class", "node-outside");
       group.append(mark);
+      if (node.minimal) group.append(shape("circle", { class: "node-minimal", r: isFew ? 15 : 12 }));
       if (node.known_bad) group.append(shape("circle", { class: "node-bad", r: isFew ? 12 : 9.5 }));
     } else {
       const half = isFew ? 7 : 5;
       group.append(shape("rect", { class: "node-entity", x: -half, y: -half, width: 2 * half, height: 2 * half, rx: 2 }));
+      if (node.minimal) group.append(shape("rect", { class: "node-minimal", x: -half - 4, y: -half - 4, width: 2 * half + 8, height: 2 * half + 8, rx: 4 }));
     }
     if (isFew || node.kind !== "account" && nodes.length <= 2 * LABELLED_NODES) {
-      const text = node.kind === "account" ? node.label : node.kind.replaceAll("_", " ");
+      const text = node.kind === "account" ? node.label : noun(node.kind);
       const isRight = x > WIDTH - 110;
       const label = shape("text", { class: "node-label", x: isRight ? -15 : 15, y: 4, "text-anchor": isRight ? "end" : "start" });
       label.textContent = text.length > 18 ? `${text.slice(0, 17)}…` : text;
@@ -323,6 +357,7 @@ function legend() {
     element("span", {}, mark(low), "account, low score"), element("span", {}, mark(high), "high score"),
     element("span", {}, mark(shape("circle", { class: "node-bad", r: 7 })), "confirmed bad"),
     element("span", {}, mark(shape("rect", { class: "node-entity", x: -6, y: -6, width: 12, height: 12, rx: 2 })), "shared identifier or counterparty"),
+    element("span", {}, mark(shape("rect", { class: "node-minimal", x: -8, y: -8, width: 16, height: 16, rx: 4 })), "holds it together"),
     element("span", {}, mark(shape("line", { class: "edge", x1: -9, x2: 9, y1: 0, y2: 0 })), "used"),
     element("span", {}, mark(shape("line", { class: "edge-deal", x1: -9, x2: 9, y1: 0, y2: 0 })), "dealt with"),
     element("span", {}, mark(shape("line", { class: "edge-link", x1: -9, x2: 9, y1: 0, y2: 0 })), "linked"));

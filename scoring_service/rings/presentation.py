@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from rings.wording import noun
+
 Piece = Mapping[str, Any]
 MOST_NAMED: Final = 5
 
@@ -28,7 +30,7 @@ def evidence_text(piece: Piece) -> str:
 
 
 def _spoken(name: str) -> str:
-    return name.replace("_", " ")
+    return noun(name)
 
 
 def _share(piece: Piece) -> str:

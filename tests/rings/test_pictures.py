@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,8 +97,7 @@ def test_the_timeline_tells_each_thing_once_in_order_and_says_which_way(grounds:
     assert appeared == RING
 
 
-def test_a_path_to_a_bad_account_is_drawn_whole(snapshot: Snapshot, tmp_path: Path) -> None:
-    assert tmp_path
+def test_a_path_to_a_bad_account_is_drawn_whole(snapshot: Snapshot) -> None:
     grounds = grounds_of(snapshot, RING)
     bad = indices(snapshot, ["x0001"])[0]
     path = [int(snapshot.account_node[indices(snapshot, ["m2"])[0]]), int(snapshot.account_node[bad])]

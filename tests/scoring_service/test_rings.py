@@ -3,12 +3,16 @@
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from graph_etl import Workspace
+from rings import RingsRun
+from rings.run import pack, unpack
 from scoring_service.rings.schemas import RingDetail, RingPage
+from tests.rings.checking import check_left_out
 from tests.scoring_service.conftest import Client
 
 
@@ -127,8 +131,46 @@ def test_ring_is_explained_by_evidence_that_is_there(client: Client) -> None:
     assert detail["subgraph"]["edges"]
     for edge in detail["subgraph"]["edges"]:
         assert {edge["source"], edge["target"]} <= nodes
+    assert detail["explained_benign"] is False
+    minimal = detail["minimal"]
+    assert minimal["dissolves"]
+    assert minimal["things"]
+    assert {ref for thing in minimal["things"] for ref in thing["evidence"]} <= ids
+    members = {member["account_id"] for member in detail["members"]}
+    for entry in detail["left_out"]:
+        assert entry["account_id"] not in members
+        assert entry["words"].startswith(f"account {entry['account_id']} ")
     times = [entry["time"] for entry in detail["timeline"]]
     assert times == sorted(times)
+
+
+def test_who_was_left_out_is_told_with_the_facts_behind_the_words(client: Client) -> None:
+    told = []
+    for ring in page_of(client, "?limit=50")["rings"]:
+        for entry in client.get(f"/v1/rings/{ring['id']}").json()["left_out"]:
+            told.append(entry["code"])
+            check_left_out({**entry, **entry["facts"]}, ring["id"])
+    assert len(told) >= 10
+
+
+def test_a_run_of_before_explanations_had_more_is_still_shown(
+    copied: Workspace, serve_over: Callable[..., Client]
+) -> None:
+    current = copied.current()["rings"]
+    assert current is not None
+    run = RingsRun.open(copied.path_of("rings", current))
+    older = []
+    for packed in run.explanations:
+        told = unpack(packed)
+        del told["left_out"]
+        kept = {"strongest", "honest", "minimal", "arrivals", "no_bad_near"}
+        told["evidence"] = [piece for piece in told["evidence"] if piece["type"] not in kept]
+        older.append(pack(told))
+    replace(run, explanations=older).write(copied.path_of("rings", current))
+    client = serve_over(copied)
+    ring_id = page_of(client)["rings"][0]["id"]
+    detail = client.get(f"/v1/rings/{ring_id}").json()
+    assert (detail["left_out"], detail["minimal"], detail["explained_benign"]) == ([], None, False)
 
 
 def test_ring_that_is_not_there(client: Client) -> None:
