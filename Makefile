@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-quality bench-serve bench-soak bench-follower bench-neo4j clean
+.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-quality bench-rings bench-serve bench-soak bench-follower bench-neo4j clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,12 @@ bench-serve: .venv/.dev ## Latency of answers beside a bare endpoint, cost of ea
 
 bench-quality: .venv/.dev ## Detection quality beside other people's methods; ARGS="--data DIR" for data not shipped
 	@$(BIN)/python -m benchmarks.quality $(ARGS)
+
+bench-rings: .venv/.dev ## Rings found beside other ways to group, folds hidden; ids that last; time by number of links
+	@$(BIN)/python benchmarks/find_rings.py --work .ringwatch/bench-rings/folds
+	@$(BIN)/python benchmarks/ring_stability.py --work .ringwatch/bench-rings/stability --scores
+	@$(BIN)/python -m benchmarks.ring_explanations --workspace .ringwatch/bench-rings/folds/fold_0/workspace
+	@$(BIN)/python benchmarks/ring_scale.py --work .ringwatch/bench-rings/scale
 
 bench-soak: .venv/.dev ## Ten minutes of constant load: do memory and latency stay flat
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
