@@ -13,6 +13,7 @@ import polars as pl
 from graph_etl import NO_TIME
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
+from rings.honest import EXPLAINED, benign
 from rings.identity import Identities, identify
 from rings.left_out import left_out, named_rings
 from rings.links import LinkConfig, Links
@@ -107,7 +108,9 @@ def find(
     tell("null model")
     tested = _test(weighing, links, member, grouping, seed)
     known = (snapshot.labels() if verdicts is None else np.asarray(verdicts)) == 1
-    score, rank_of = _rank(scores, member, tested)
+    # Without verdicts: those are told of and move no ring.
+    honest = benign(snapshot, member, horizon=horizon)
+    score, rank_of = _rank(scores, member, tested, honest)
     inside = member >= 0
     member[inside] = rank_of[member[inside]]
     order = np.argsort(rank_of, kind="stable")
@@ -144,6 +147,7 @@ def find(
             "synchrony": _synchrony(snapshot, links, member, len(order)),
             "p_value": grounds.p_value,
             "q_value": grounds.q_value,
+            "honest": grounds.honest.probability,
             "n_known_bad": np.bincount(member[known & (member >= 0)], minlength=len(order)).astype(np.int32),
             "words": pl.Series(words, dtype=pl.String),
             "parents": pl.Series(names.parents, dtype=pl.List(pl.String)),
@@ -205,7 +209,10 @@ def _test(
 
 
 def _rank(
-    scores: NDArray[np.floating[Any]] | None, member: NDArray[np.int32], tested: _Tested
+    scores: NDArray[np.floating[Any]] | None,
+    member: NDArray[np.int32],
+    tested: _Tested,
+    honest: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Score the rings and give each its place, from 0."""
     sums = tested.sums
@@ -227,8 +234,10 @@ def _rank(
             _SHRINK,
         )
     score = np.clip(mean * np.sqrt(tight), 0.0, 1.0)
-    # Rings that chance could have made come after all others, whatever their members' scores.
-    order = np.lexsort((-sums.size, -score, tested.q_value >= _SIGNIFICANT))
+    # Rings that something honest explains come after the suspicious ones, those that chance could have made
+    # after all others, whatever their members' scores.
+    last = np.where(tested.q_value >= _SIGNIFICANT, 2, honest >= EXPLAINED)
+    order = np.lexsort((-sums.size, -score, last))
     rank_of = np.empty(n_rings, np.int64)
     rank_of[order] = np.arange(n_rings)
     return score, rank_of

@@ -37,7 +37,8 @@ class RingsRun:
         id: Hash of what the run holds.
         manifest: Snapshot, bundle, seed, configuration, counts and the rings that ended.
         table: One row a ring, the best rank first: ring, rank, score, size, density (mean link weight over
-            all pairs), synchrony (0 to 1, null without times), p_value, q_value, n_known_bad, words, parents.
+            all pairs), synchrony (0 to 1, null without times), p_value, q_value, honest
+            (probability that something honest explains it, see `rings.honest`), n_known_bad, words, parents.
         members: One row a member: ring, account, account_id, role, weight (how firmly it is tied to the ring,
             0 to 1).
         explanations: For each ring of the table its explanation, packed.
@@ -81,7 +82,8 @@ class RingsRun:
 
         Returns:
             ``ring``, its row of the table, ``sentences`` (text and the ids of the evidence behind it),
-            ``evidence``, ``timeline`` and ``subgraph`` (at most 300 nodes).
+            ``evidence``, ``left_out`` (see `rings.left_out`), ``timeline`` and ``subgraph`` (at most 300
+            nodes).
 
         Raises:
             RingUnknown: If the run does not hold the ring.

@@ -66,7 +66,8 @@ function ringLink(ring) {
   fill.style.width = `${Math.round(Math.min(1, Math.max(0, ring.score ?? 0)) * 100)}%`;
   return element("li", {}, element("a", { href: `#${encodeURIComponent(ring.id)}`, "data-ring": ring.id },
     element("span", { class: "rank", text: `#${ring.rank}` }),
-    element("span", {}, element("span", { class: "size", text: plural(ring.size, "account") }), " ", ...(bad ? [bad] : [])),
+    element("span", {}, element("span", { class: "size", text: plural(ring.size, "account") }), " ", ...(bad ? [bad] : []),
+      ...(ring.explained_benign ? [element("span", { class: "explained", text: "explained" })] : [])),
     element("span", { class: "score", title: "Ring score", text: number(ring.score) }),
     element("span", { class: "bar", "aria-hidden": "true" }, fill),
     element("span", { class: "words", text: ring.words })));
@@ -121,7 +122,7 @@ function ringParts(detail) {
     element("h2", { text: `Ring ${ring.id}` }),
     element("dl", { class: "facts" }, ...facts.map(([name, value]) =>
       element("div", {}, element("dt", { text: name }), element("dd", { text: value })))),
-    ...(detail.explained_benign ? [element("p", { class: "benign", text: "Something honest explains this ring at least four times as well as coordination does." })] : []),
+    ...(ring.explained_benign ? [element("p", { class: "benign", text: "Something honest explains this ring at least four times as well as coordination does." })] : []),
     element("ul", { class: "sentences" }, ...sentences),
     picture(detail),
     ...minimalParts(detail.minimal),

@@ -12,6 +12,7 @@ _RING: Final[dict[str, Any]] = {
     "p_value": 0.001,
     "q_value": 0.004,
     "known_bad": 2,
+    "explained_benign": False,
     "words": "14 accounts on 2 devices that nobody else used, signed up within 41 minutes",
     "parents": [],
 }
@@ -53,7 +54,6 @@ RING: Final[dict[str, Any]] = {
     "members": [
         {"account_id": "player-00017", "role": "core", "weight": 0.98, "score": 0.97, "known_bad": True}
     ],
-    "explained_benign": False,
     "minimal": {
         "id": "e3",
         "type": "minimal",

@@ -45,6 +45,10 @@ class RingSummary(BaseModel):
     p_value: float | None = Field(description="Chance of so dense a group where nobody works together.")
     q_value: float | None = Field(description="The p-value corrected for the number of rings tested.")
     known_bad: int = Field(description="Confirmed bad accounts in it.")
+    explained_benign: bool = Field(
+        default=False,
+        description="Whether something honest (a household, an office) explains it, four to one or better.",
+    )
     words: str = Field(description="What holds it together, in plain words.")
     parents: list[str] = Field(
         description="Rings of the run before that it came from, if it split or merged."
@@ -118,10 +122,6 @@ class RingDetail(BaseModel):
         description="Ranked by weight; each has `id`, `type`, `weight`, `text` and its facts."
     )
     members: list[RingMember]
-    explained_benign: bool = Field(
-        default=False,
-        description="Whether something honest (a household, an office) explains it, four to one or better.",
-    )
     minimal: dict[str, Any] | None = Field(
         default=None,
         description="The smallest set of `things` found without which the ring dissolves, as in `evidence`.",

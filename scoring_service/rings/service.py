@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from rings.cypher import ring_queries
+from rings.honest import EXPLAINED
 from scoring_service.errors import AccountNotFound, CursorExpired, CursorInvalid, RingNotFound
 from scoring_service.loading import Loaded, plain
 from scoring_service.rings.presentation import evidence_text
@@ -93,7 +94,6 @@ class RingService:
             ring=summary(row),
             sentences=_sentences(explained),
             evidence=evidence,
-            explained_benign=any(piece.get("explained_benign", False) for piece in evidence),
             minimal=next((piece for piece in evidence if piece["type"] == "minimal"), None),
             left_out=[_left_out(entry) for entry in plain(explained.get("left_out", []))],
             members=self._members(rings, ring_id),
@@ -145,6 +145,8 @@ def summary(row: dict[str, Any]) -> RingSummary:
             "p_value": row["p_value"],
             "q_value": row["q_value"],
             "known_bad": row["n_known_bad"],
+            # Runs of before do not tell.
+            "explained_benign": (row.get("honest") or 0.0) >= EXPLAINED,
             "words": row["words"],
             "parents": row["parents"] or [],
         }

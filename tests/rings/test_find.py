@@ -202,3 +202,19 @@ def test_an_unknown_ring_and_a_missing_run_say_what_to_do(run: RingsRun, tmp_pat
         run.explain("r0000000000")
     with pytest.raises(RingsError, match="no rings run there; make one with `ringwatch rings`"):
         RingsRun.open(tmp_path)
+
+
+def test_what_something_honest_explains_comes_after_the_suspicious_and_before_chance(run: RingsRun) -> None:
+    place = [
+        2 if q_value >= 0.05 else int(honest >= 0.8)
+        for q_value, honest in run.table.select("q_value", "honest").iter_rows()
+    ]
+    # Verdicts move no ring, so a ring with known bad members may stand among the explained.
+    told = run.table["n_known_bad"] == 0
+    assert [at for at, plain in zip(place, told, strict=True) if plain] == sorted(
+        at for at, plain in zip(place, told, strict=True) if plain
+    )
+    assert place[0] == 0
+    for ring, honest in run.table.select("ring", "honest").iter_rows():
+        (piece,) = [piece for piece in run.evidence(ring) if piece["type"] == "honest"]
+        assert piece["explained_benign"] == (honest >= 0.8)
