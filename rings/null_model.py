@@ -113,7 +113,8 @@ def _deal_symmetric(
 
 def _proper(one: NDArray[np.int64], other: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
     """Pairs of two different accounts, of equal ones the first."""
-    return _first_of_each(np.minimum(one, other) * size + np.maximum(one, other)) & (one != other)
+    first = _first_of_each(np.minimum(one, other) * size + np.maximum(one, other))
+    return np.asarray(first & (one != other), np.bool_)
 
 
 def _first_of_each(key: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -18,8 +18,6 @@ from rings.links import Links
 from rings.rows import over_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from graph_etl import Snapshot
@@ -125,20 +123,18 @@ class Pairs:
         )
         return cls(both, profiles, first_seen_ms, age_rank, neighbours)
 
-    def features(self, first: int, last: int) -> NDArray[np.float32]:
-        """What is known of the pairs ``first:last``.
+    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What is known of some pairs.
 
         Args:
-            first: First pair.
-            last: The one after the last.
+            rows: ``int64[n]``, which.
 
         Returns:
-            ``float32[last - first, C]`` with the columns of `pair_columns`.
+            ``float32[n, C]`` with the columns of `pair_columns`.
         """
         width = self.profiles.shape[1]
-        out = np.empty((last - first, len(_PLAIN) + 3 * width), np.float32)
+        out = np.empty((len(rows), len(_PLAIN) + 3 * width), np.float32)
         links, known = self.links, self._known
-        rows = slice(first, last)
         a, b = links.a[rows], links.b[rows]
         gap_ms = np.abs(self.first_seen_ms[a] - self.first_seen_ms[b]).astype(np.float64)
         gap_ms[(self.first_seen_ms[a] == NO_TIME) | (self.first_seen_ms[b] == NO_TIME)] = np.nan
@@ -184,11 +180,6 @@ class Pairs:
         out[:, start + width : start + 2 * width] = np.minimum(one, other)
         out[:, start + 2 * width :] = np.maximum(one, other)
         return out
-
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """First and last of blocks of pairs that are small enough to hold."""
-        for first in range(0, len(self), _BLOCK):
-            yield first, min(len(self), first + _BLOCK)
 
     def uncut(self, snapshot: Snapshot, horizon: int) -> Pairs:
         """The pairs that no person called not linked.
@@ -388,8 +379,9 @@ class PairModel:
 
         booster = lightgbm.Booster(model_str=self.text)
         out = np.empty(len(pairs), np.float32)
-        for first, last in pairs.blocks():
-            out[first:last] = booster.predict(pairs.features(first, last))
+        for first in range(0, len(pairs), _BLOCK):
+            rows = np.arange(first, min(len(pairs), first + _BLOCK))
+            out[rows] = booster.predict(pairs.features(rows))
         return out
 
 
@@ -420,9 +412,7 @@ def learn_pairs(snapshot: Snapshot, pairs: Pairs, *, seed: int = 0, n_threads: i
     examples, groups = _examples(snapshot, pairs, seed)
     if groups < MIN_GROUPS or examples.together.all():
         return None
-    columns = np.vstack(
-        [np.zeros((0, len(pair_columns(pairs.profiles.shape[1]))), np.float32), *_rows(pairs, examples.row)]
-    )
+    columns = pairs.features(examples.row)
     held_out = np.full(len(examples.row), np.nan)
     for fold in np.unique(examples.fold[examples.fold >= 0]):
         # A pair of two folds is learned from in neither.
@@ -483,13 +473,6 @@ def _known_groups(snapshot: Snapshot) -> NDArray[np.int64]:
         number = known.select(pl.struct("mapping", "group").rank("dense")).to_series().to_numpy()
         group[known["account"].to_numpy()[::-1]] = number.astype(np.int64)[::-1] - 1
     return group
-
-
-def _rows(pairs: Pairs, row: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
-    for first, last in pairs.blocks():
-        here = row[np.searchsorted(row, first) : np.searchsorted(row, last)]
-        if len(here):
-            yield pairs.features(first, last)[here - first]
 
 
 def _grow(

@@ -55,7 +55,7 @@ def test_pairs_are_links_and_neighbours_each_once(platform: tuple[Snapshot, list
     near = set(zip(pairs.neighbours.a.tolist(), pairs.neighbours.b.tolist(), strict=True))
     bare = pairs.links.take(~linked)
     assert set(zip(bare.a.tolist(), bare.b.tolist(), strict=True)) <= near
-    rows = pairs.features(0, len(pairs))
+    rows = pairs.features(np.arange(len(pairs)))
     names = pair_columns(pairs.profiles.shape[1])
     assert rows.shape == (len(pairs), len(names))
     column = dict(zip(names, rows.T, strict=True))
@@ -65,7 +65,7 @@ def test_pairs_are_links_and_neighbours_each_once(platform: tuple[Snapshot, list
         == [pair in near for pair in zip(pairs.links.a.tolist(), pairs.links.b.tolist(), strict=True)]
     ).all()
     # In parts as in one go.
-    np.testing.assert_array_equal(pairs.features(100, 230), rows[100:230])
+    np.testing.assert_array_equal(pairs.features(np.array([7, 230, 3])), rows[[7, 230, 3]])
 
 
 def test_a_pair_that_a_person_cut_is_none(platform: tuple[Snapshot, list[list[int]]], tmp_path: Path) -> None:
