@@ -157,7 +157,7 @@ def honest_story(grounds: Grounds, ring: int, pieces: list[Evidence]) -> Evidenc
         "for": speaks_for,
         "against": against,
         "known_bad": bad,
-        "log_odds": {name: round(float(values[ring]), 2) for name, values in found.log_odds.items()},
+        "log_odds": {name: round(float(values[ring]), 2) + 0.0 for name, values in found.log_odds.items()},
     }
     if "span" in arrivals:
         piece["span"] = arrivals["span"]

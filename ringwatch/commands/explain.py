@@ -76,6 +76,7 @@ def explain_ring(
     import polars as pl
 
     from rings.cypher import ring_queries
+    from scoring_service.rings.presentation import evidence_text
 
     row = run.table.filter(pl.col("ring") == ring).row(0, named=True)
     detail = run.explain(ring)
@@ -106,8 +107,10 @@ def explain_ring(
     for sentence in detail["sentences"]:
         screen.say(f"  {sentence['text']}  [{', '.join(sentence['evidence'])}]")
     screen.heading("Evidence, the most telling first")
-    for item in detail["evidence"][:MOST_EVIDENCE]:
-        screen.say(f"  {_in_words(item)}")
+    cited = {name for sentence in detail["sentences"] for name in sentence["evidence"]}
+    for place, item in enumerate(detail["evidence"]):
+        if place < MOST_EVIDENCE or item["id"] in cited:
+            screen.say(f"  [{item['id']}] {evidence_text(item)}")
     if detail.get("left_out"):
         screen.heading("Left out, though they look linked")
         for entry in detail["left_out"]:
@@ -275,13 +278,3 @@ def _show_carried(screen: Screen, carriers: "Sequence[Carrier]") -> None:
         screen.say(f"  {carried:>7}  {carrier.what}: {change} without it")
     if len(carriers) > MOST_CARRIERS:
         screen.say(f"  and {len(carriers) - MOST_CARRIERS} more (`--json` lists all)")
-
-
-def _in_words(item: dict[str, Any]) -> str:
-    """Return one line of evidence: its id, type, weight and counts."""
-    counts = [
-        f"{key.replace('_', ' ')} {value}"
-        for key, value in item.items()
-        if key not in {"id", "type", "weight"} and isinstance(value, (str, int, float))
-    ]
-    return f"[{item['id']}] {item['type']} ({item['weight']:.3f}): {', '.join(counts)}"

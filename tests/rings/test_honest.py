@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rings
 from graph_etl import Snapshot
 from rings.evidence import evidence
 from rings.honest import EXPLAINED, Honest, benign, honest
@@ -126,3 +127,23 @@ def test_accounts_that_use_more_identifiers_than_others_speak_against_it(tmp_pat
     found = compared(snapshot, HOME, [f"churn{at}" for at in range(4)])
     assert found.churn[1] > 0.9 > found.churn[0]
     assert found.log_odds["churn"][1] < -1 < found.log_odds["churn"][0]
+
+
+def test_in_a_run_the_farm_comes_first_and_what_the_household_is_in_is_explained(snapshot: Snapshot) -> None:
+    run = rings.find(snapshot)
+    home = {account: (ring, rank) for ring, account, rank in _placed(run)}
+    assert home["farm0"][1] == 1
+    assert home["farm0"][0] == home["farm8"][0]
+    told = dict(run.table.select("ring", "honest").iter_rows())
+    assert told[home["farm0"][0]] < 0.01
+    for name in (*HOME, *OFFICE):
+        if name in home:
+            assert told[home[name][0]] >= EXPLAINED
+    assert set(OFFICE) & set(home)  # not vacuous: sharing an address makes a group of some
+
+
+def _placed(run: rings.RingsRun) -> list[tuple[str, str, int]]:
+    rank = dict(run.table.select("ring", "rank").iter_rows())
+    return [
+        (ring, account, rank[ring]) for ring, account in run.members.select("ring", "account_id").iter_rows()
+    ]

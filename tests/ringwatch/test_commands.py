@@ -153,7 +153,12 @@ def test_every_sentence_about_a_ring_names_its_evidence(walked: Walked, call: Ca
     assert result["kind"] == "ring"
     assert result["detail"]["sentences"]
     assert all(set(sentence["evidence"]) <= known for sentence in result["detail"]["sentences"])
-    assert call("explain", ring, "-w", walked.workspace).out.count("[e") >= len(known)
+    shown = call("explain", ring, "-w", walked.workspace).out
+    assert shown.count("[e") >= len(known)
+    assert "best honest explanation: " in shown
+    assert "\n  without " in shown
+    for entry in result["detail"]["left_out"]:
+        assert f"{entry['words']}  [{entry['code']}]" in shown
 
 
 def test_a_ring_comes_with_its_queries(walked: Walked, call: Call) -> None:
