@@ -341,7 +341,8 @@ function picture(detail) {
     if (isFew || node.kind !== "account" && nodes.length <= 2 * LABELLED_NODES) {
       const text = node.kind === "account" ? node.label : noun(node.kind);
       const isRight = x > WIDTH - 110;
-      const label = shape("text", { class: "node-label", x: isRight ? -15 : 15, y: 4, "text-anchor": isRight ? "end" : "start" });
+      const away = node.minimal ? 19 : 15;
+      const label = shape("text", { class: "node-label", x: isRight ? -away : away, y: 4, "text-anchor": isRight ? "end" : "start" });
       label.textContent = text.length > 18 ? `${text.slice(0, 17)}…` : text;
       group.append(label);
     }
