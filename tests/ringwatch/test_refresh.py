@@ -68,8 +68,9 @@ def test_what_the_journal_holds_comes_into_use_at_once(
 ) -> None:
     place = Workspace(workspace)
     before = place.current()
-    # Twelve new accounts among 260 are a twentieth of all scores: more drift than a platform sees in a night.
-    code, result = refresh(workspace, capsys, "--drift", "2")
+    # Twelve new accounts among 297 are a twentieth of all scores, and 16 known bad ones leave the level of
+    # the rest open: more drift than a platform sees in a night.
+    code, result = refresh(workspace, capsys, "--drift", "4")
     after = place.current()
     assert [check for check in result["checks"] if not check["passed"]] == []
     assert (code, result["published"]) == (0, True)
@@ -132,7 +133,7 @@ def killed(workspace: Path) -> Path:
 @pytest.mark.slow
 def test_a_killed_refresh_goes_on_with_what_it_had(killed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = json.loads((killed / STATE).read_text())["build"]
-    code, result = refresh(killed, capsys, "--drift", "2")
+    code, result = refresh(killed, capsys, "--drift", "4")
     assert code == 0
     assert result["snapshot"] == made
     assert result["seconds"]["build"] == 0
