@@ -133,7 +133,7 @@ def honest_story(grounds: Grounds, ring: int, pieces: list[Evidence]) -> Evidenc
         against.append("alike")
     elif alike < DIFFERENT:
         speaks_for.append("different")
-    if float(found.log_odds["arrivals"][ring]) >= 1.0:
+    if float(found.log_odds["arrivals"][ring]) >= 1.0 and arrivals["span_ms"] > 0:
         speaks_for.append("apart")
     elif float(found.log_odds["arrivals"][ring]) <= -1.0:
         against.append("together")

@@ -53,6 +53,7 @@ class Grounds:
         nearest: For each ring the nodes of the way to the nearest known bad account.
         grouping: How links became communities: what is too weak, what asks for how much.
         config: How links are weighed.
+        unweighed: The links before a learned model weighed them; None where none did.
         in_step: What behaviour alone would make of pairs, see `rings.minimal.behaviour_alone`; None where
             links say of themselves what is synchrony.
     """
@@ -68,6 +69,7 @@ class Grounds:
     nearest: list[list[int]]
     grouping: CommunityConfig = field(default_factory=CommunityConfig)
     config: LinkConfig = field(default_factory=LinkConfig)
+    unweighed: Links | None = None
     in_step: Links | None = None
 
     @cached_property
@@ -97,6 +99,12 @@ class Grounds:
         order = inside[np.argsort(self.member[inside], kind="stable")]
         ends = np.cumsum(np.bincount(self.member[inside], minlength=len(self.density)))
         return list(np.split(order, ends[:-1])) if len(ends) else []
+
+    @cached_property
+    def arrivals_ms(self) -> NDArray[np.int64]:
+        """When the platform's accounts appeared, those that have a time, ascending."""
+        seen_ms = np.asarray(self.snapshot.first_seen_ms)
+        return np.sort(seen_ms[seen_ms != NO_TIME])
 
     @cached_property
     def commonness(self) -> dict[int, NDArray[np.int64]]:
@@ -325,8 +333,8 @@ def _burst(grounds: Grounds, accounts: NDArray[np.int64]) -> list[Evidence]:
     timed = accounts[view.first_seen_ms[accounts] != NO_TIME]
     if len(timed) < 3 or len(timed) < len(accounts) / 2:
         return []
-    order = timed[np.argsort(view.age_rank[timed], kind="stable")]
-    seen_ms, rank = view.first_seen_ms[order], view.age_rank[order].astype(np.int64)
+    order = timed[np.argsort(view.first_seen_ms[timed], kind="stable")]
+    seen_ms = view.first_seen_ms[order]
     best: Evidence | None = None
     for share in _BURST_SHARES:
         count = int(np.ceil(share * len(accounts)))
@@ -334,13 +342,21 @@ def _burst(grounds: Grounds, accounts: NDArray[np.int64]) -> list[Evidence]:
             continue
         widths = seen_ms[count - 1 :] - seen_ms[: len(order) - count + 1]
         at = int(np.argmin(widths))
-        platform = int(rank[at + count - 1] - rank[at]) + 1
+        # Everybody with the first or the last of these times counts, of the ring as of the platform.
+        ends = [seen_ms[at], seen_ms[at + count - 1]]
+        at, end = int(np.searchsorted(seen_ms, ends[0])), int(np.searchsorted(seen_ms, ends[1], "right"))
+        count = end - at
+        platform = int(
+            np.searchsorted(grounds.arrivals_ms, ends[1], "right")
+            - np.searchsorted(grounds.arrivals_ms, ends[0])
+        )
         ratio = (count / len(accounts)) / (platform / snapshot.n_accounts)
         bits = count * float(np.log2(max(1.0, ratio)))
         if ratio < _BURST_RATIO or (best is not None and bits <= best["weight"] * 1.1):
             continue
-        amount, unit = span(int(widths[at]))
-        types = np.asarray(snapshot.event_type)[np.asarray(snapshot.first_pos)[order[at : at + count]]]
+        width_ms = int(ends[1] - ends[0])
+        amount, unit = span(width_ms)
+        types = np.asarray(snapshot.event_type)[np.asarray(snapshot.first_pos)[order[at:end]]]
         best = {
             "type": "burst",
             "weight": bits,
@@ -348,8 +364,8 @@ def _burst(grounds: Grounds, accounts: NDArray[np.int64]) -> list[Evidence]:
             "of": len(accounts),
             "event": snapshot.event_types[int(np.bincount(types).argmax())],
             "from_ms": int(seen_ms[at]),
-            "to_ms": int(seen_ms[at + count - 1]),
-            "span_ms": int(widths[at]),
+            "to_ms": int(seen_ms[end - 1]),
+            "span_ms": width_ms,
             "span": [amount, unit],
             "platform_accounts": platform,
             "platform": snapshot.n_accounts,

@@ -17,8 +17,10 @@ A few things that anybody can check are compared under two stories, and their li
 
 None of the constants was fitted to data: each says what the words "household" and "made together" mean. What
 hangs together is not counted as often as it is seen: at most `MOST_TOLD` pairs, spacings or members count,
-and no feature speaks louder than :math:`e^5` to 1. Times count in accounts that appeared, not in hours, so a
-busy day of the platform makes no burst.
+and no feature speaks louder than :math:`e^5` to 1. Nothing outweighs verdicts: where `MOSTLY_BAD` of the
+members or more are known to be bad, the honest story is no likelier than verdicts alone leave it. Times count
+in accounts that appeared, not in hours, so a busy day of the platform makes no burst. Who of members with
+the same time came first nobody knows: what counts is how likely both stories bring two into that time.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ EXPLAINED: Final = 0.8
 
 HOUSEHOLD: Final = 6
 """Members of a household at most; more that share an address are an office or a campus."""
+
+MOSTLY_BAD: Final = 1 / 3
+"""Where at least this share of the members is known to be bad, nothing honest explains a ring."""
 
 MOST_TOLD: Final = 8
 """Pairs, spacings or members that count in one feature at most: beyond, they repeat each other."""
@@ -80,10 +85,11 @@ class Honest:
         probability: ``float64[R]``, of the honest story, if both were as likely before looking.
         alike: ``float64[R]``, mean place of pairs of members among random pairs by likeness, 0 to 1.
         spacing: ``float64[R]``, median share of the platform's accounts that appeared between one member and
-            the next; NaN where fewer than two have a time.
+            the next, 0 where they have the same time; NaN where fewer than two have one.
         churn: ``float64[R]``, mean place of members among all accounts by how many identifiers they used; NaN
             where the platform has no identifiers.
-        log_odds: By feature, ``float64[R]``: how far it speaks for the honest story, natural logarithm.
+        log_odds: By feature, ``float64[R]``: how far it speaks for the honest story, natural logarithm. They
+            add up to the odds, save where so many members are known to be bad that verdicts cap them.
     """
 
     probability: NDArray[np.float64]
@@ -148,6 +154,10 @@ def honest(
     }
     odds = {name: np.clip(values, -_LOUDEST, _LOUDEST) for name, values in odds.items()}
     total = np.sum(list(odds.values()), axis=0)
+    if known_bad is not None:
+        n_bad = np.bincount(member[known_bad & (member >= 0)], minlength=n_rings)
+        mostly = (n_bad > 0) & (n_bad >= MOSTLY_BAD * size - 1e-9)
+        total = np.where(mostly, np.minimum(total, odds["verdicts"]), total)
     return Honest(1.0 / (1.0 + np.exp(-total)), alike, spacing, churn, odds)
 
 
@@ -171,17 +181,26 @@ def _arrivals(
     snapshot: Snapshot, member: NDArray[np.int32], n_rings: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Log odds of the spacings between members' first appearances, and their median."""
-    view = view_of(snapshot)
-    timed = np.flatnonzero((member >= 0) & (view.first_seen_ms != NO_TIME))
-    order = timed[np.lexsort((view.age_rank[timed], member[timed]))]
+    seen_ms = np.asarray(view_of(snapshot).first_seen_ms)
+    timed = np.flatnonzero((member >= 0) & (seen_ms != NO_TIME))
+    order = timed[np.lexsort((seen_ms[timed], member[timed]))]
     ring = member[order]
-    rank = view.age_rank[order].astype(np.float64) / max(1, snapshot.n_accounts)
+    everyone = np.sort(seen_ms[seen_ms != NO_TIME])
+    low, high = (np.searchsorted(everyone, seen_ms[order], side) for side in ("left", "right"))
+    n_accounts = max(1, snapshot.n_accounts)
     follows = ring[1:] == ring[:-1]
-    gap, home = np.diff(rank)[follows], ring[1:][follows]
+    # Half the sum of the places of the first and the last at that time, whatever order rows have.
+    gap, home = np.diff((low + high) / (2.0 * n_accounts))[follows], ring[1:][follows]
     n = np.bincount(ring, minlength=n_rings).astype(np.float64)[home]
     apart = n * (1.0 - gap) ** (n - 1.0)
     together = (1.0 - _STRAGGLERS) * np.exp(-gap / _TOGETHER) / _TOGETHER + _STRAGGLERS * apart
+    # Of two with the same time it is known only that no more lies between them than came at that time.
+    tied = gap == 0.0
+    most = ((high - low)[1:][follows] / n_accounts)[tied]
+    apart[tied] = 1.0 - (1.0 - most) ** n[tied]
+    together[tied] = (1.0 - _STRAGGLERS) * -np.expm1(-most / _TOGETHER) + _STRAGGLERS * apart[tied]
     odds = np.log(np.maximum(apart, 1e-300)) - np.log(np.maximum(together, 1e-300))
+    odds[tied] = np.minimum(odds[tied], 0.0)
     count = np.bincount(home, minlength=n_rings)
     mean = np.bincount(home, odds, minlength=n_rings) / np.maximum(count, 1)
     median = np.full(n_rings, np.nan)

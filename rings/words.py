@@ -52,14 +52,14 @@ def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list
     if first is not None and _holds_all(first):
         text, proofs = f"{subject} on {_things(first)}", [first["id"], group["id"]]
         if burst is not None and burst["accounts"] == group["accounts"]:
-            text += f"{',' if not first['others'] else ', all'} {_appeared(burst)} within {_span(burst)}"
+            text += f"{',' if not first['others'] else ', all'} {_appeared(burst)} {_within(burst)}"
             proofs.insert(1, burst["id"])
             burst = None
         said.append(Sentence(text, tuple(proofs)))
         shared = shared[1:]
     elif first is None and burst is not None and burst["accounts"] == group["accounts"]:
         said.append(
-            Sentence(f"{subject}, all {_appeared(burst)} within {_span(burst)}", (burst["id"], group["id"]))
+            Sentence(f"{subject}, all {_appeared(burst)} {_within(burst)}", (burst["id"], group["id"]))
         )
         burst = None
     else:
@@ -71,7 +71,7 @@ def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list
         said.append(_strongest(by_type["strongest"][0]))
     if burst is not None:
         who = "all" if burst["accounts"] == burst["of"] else f"{number(burst['accounts'])} of them"
-        said.append(Sentence(f"{who} {_appeared(burst)} within {_span(burst)}", (burst["id"],)))
+        said.append(Sentence(f"{who} {_appeared(burst)} {_within(burst)}", (burst["id"],)))
     if "burst" not in by_type and "arrivals" in by_type:
         said.append(_arrivals(by_type["arrivals"][0]))
     elif "strongest" not in by_type and "burst" in by_type:
@@ -151,6 +151,10 @@ def _appeared(burst: Evidence) -> str:
 def _span(burst: Evidence) -> str:
     amount, unit = burst["span"]
     return f"{number(amount)} {unit}"
+
+
+def _within(burst: Evidence) -> str:
+    return "at the same time" if burst["span_ms"] == 0 else f"within {_span(burst)}"
 
 
 def _shared(piece: Evidence, *, first_of: bool) -> Sentence:
@@ -254,7 +258,11 @@ def _coincidence(burst: Evidence) -> Sentence:
 def _arrivals(piece: Evidence) -> Sentence:
     if not piece["accounts"]:
         return Sentence("when they appeared is not known", (piece["id"],))
+    if piece["accounts"] == 1:
+        return Sentence("when they appeared is known of one only", (piece["id"],))
     who = "they" if piece["accounts"] == piece["of"] else f"{number(piece['accounts'])} of them"
+    if piece["span_ms"] == 0:
+        return Sentence(f"{who} appeared at the same time", (piece["id"],))
     return Sentence(f"{who} appeared over {_span(piece)}", (piece["id"],))
 
 

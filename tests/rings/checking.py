@@ -22,6 +22,7 @@ SPAN = rf"(?P<amount>{N}) (?P<unit>seconds?|minutes?|hours?|days?)"
 THINGS = (
     rf"(?P<things>one|{N}) (?P<kind>.+?) that (?P<others>nobody else|{N} other accounts?) used(?P<too> too)?"
 )
+WITHIN = rf"(?:within {SPAN}|(?P<same_time>at the same time))"
 APPEARED = r"(?P<appeared>signed up|first seen)"
 
 
@@ -54,6 +55,10 @@ def _kind(said: str, count: int, kind: str) -> None:
 
 
 def _span(found: Found, piece: Evidence) -> None:
+    same("at the same time", found["same_time"] is not None, piece["span_ms"] == 0)
+    if found["same_time"] is not None:
+        same("between", piece["from_ms"], piece["to_ms"])
+        return
     same("span", [value(str(found["amount"])), found["unit"]], list(piece["span"]))
     unit_s = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}[str(found["unit"]).removesuffix("s")]
     within_ms = value(str(found["amount"])) * unit_s * 1000
@@ -145,8 +150,8 @@ def _arrivals(found: Found, by_type: Mapping[str, Evidence]) -> None:
     _span(found, piece)
 
 
-def _unknown_times(_: Found, by_type: Mapping[str, Evidence]) -> None:
-    same("timed", by_type["arrivals"]["accounts"], 0)
+def _unknown_times(found: Found, by_type: Mapping[str, Evidence]) -> None:
+    same("timed", by_type["arrivals"]["accounts"], 0 if found["one"] is None else 1)
 
 
 def _interactions(found: Found, by_type: Mapping[str, Evidence]) -> None:
@@ -295,7 +300,7 @@ FORMS: Final[dict[str, list[tuple[str, Callable[[Found, Mapping[str, Evidence]],
     "counterpart": [(_COUNTERPART, _counterpart)],
     "strongest": [(_STRONGEST, _strongest)],
     "burst": [
-        (rf"{WHO} {APPEARED} within {SPAN}", _burst),
+        (rf"{WHO} {APPEARED} {WITHIN}", _burst),
         (
             rf"nothing is shared: of (?P<drawn>{N}) accounts drawn at random (?P<chance>.+) would have come"
             " in that time",
@@ -303,8 +308,8 @@ FORMS: Final[dict[str, list[tuple[str, Callable[[Found, Mapping[str, Evidence]],
         ),
     ],
     "arrivals": [
-        (rf"(?P<some>they|{N} of them) appeared over {SPAN}", _arrivals),
-        ("when they appeared is not known", _unknown_times),
+        (rf"(?P<some>they|{N} of them) appeared (?:over {SPAN}|(?P<same_time>at the same time))", _arrivals),
+        ("when they appeared is (?:not known|(?P<one>known of one only))", _unknown_times),
     ],
     "interactions": [
         (rf"{WHO} dealt with another member \((?P<relation>.+), (?P<pairs>{N}) pairs?\)", _interactions)
@@ -351,7 +356,7 @@ FORMS: Final[dict[str, list[tuple[str, Callable[[Found, Mapping[str, Evidence]],
         )
     ],
 }
-_SUBJECT: Final = rf"(?P<accounts>{N}) accounts?(?: on {THINGS})?(?:(?:, all|,) {APPEARED} within {SPAN})?"
+_SUBJECT: Final = rf"(?P<accounts>{N}) accounts?(?: on {THINGS})?(?:(?:, all|,) {APPEARED} {WITHIN})?"
 
 
 def check_sentence(text: str, cited: Sequence[Evidence]) -> None:

@@ -11,6 +11,7 @@ import rings
 from graph_etl import Snapshot
 from rings.evidence import evidence
 from rings.honest import EXPLAINED, Honest, benign, honest
+from rings.words import sentences
 from tests.rings.drawing import Game, indices
 from tests.rings.test_minimal import grounds_of
 
@@ -88,6 +89,63 @@ def test_known_bad_members_speak_against_it_and_only_where_they_are_told_of(snap
     assert some.log_odds["verdicts"][1] == 0
     assert some.probability[0] < nobody.probability[0]
     assert some.probability[1] == nobody.probability[1]
+
+
+def test_nothing_explains_a_ring_in_which_a_third_is_known_to_be_bad(tmp_path: Path) -> None:
+    game = town()
+    for at in range(4):
+        game.signup(f"late{at}", DAY * (3 + 25 * at), "", "203.0.113.9", form_s=(31, 88, 57, 43)[at])
+    snapshot = game.build(tmp_path)
+    late = [f"late{at}" for at in range(4)]
+    few, some, every = (compared(snapshot, late, bad=late[:n]) for n in (1, 2, 4))
+    assert few.probability[0] > EXPLAINED > 0.5 > some.probability[0] >= every.probability[0]
+    # All else together says more for the honest story than verdicts, which are capped, say against it.
+    assert sum(values[0] for values in every.log_odds.values()) > np.log(4)
+    assert every.probability[0] == pytest.approx(1 / (1 + np.exp(5)))
+    grounds = grounds_of(snapshot, late)
+    grounds.known_bad[indices(snapshot, late)] = True
+    (told,) = [piece for piece in evidence(grounds)[0] if piece["type"] == "honest"]
+    assert (told["explained_benign"], told["odds"]) == (False, [1, 150])
+
+
+def by_day(tmp_path: Path, *, days: int, order: int = 1) -> Snapshot:
+    """A platform that only knows the day: 40 accounts on each, the first 8 of them on one device."""
+    game = Game()
+    for day in range(days):
+        for at in range(40)[::order]:
+            game.signup(f"a{day:02}-{at:02}", day * DAY, f"dev{day}" if at < 8 else "", form_s=30 + at)
+    return game.build(tmp_path)
+
+
+def test_where_all_have_the_same_time_it_says_nothing(tmp_path: Path) -> None:
+    snapshot = by_day(tmp_path, days=1)
+    apart, first = [f"a00-{at:02}" for at in range(0, 40, 8)], [f"a00-{at:02}" for at in range(1, 6)]
+    found = compared(snapshot, apart, first)
+    assert found.log_odds["arrivals"] == pytest.approx(0)
+    assert found.spacing.tolist() == [0, 0]
+    for pieces in evidence(grounds_of(snapshot, apart, first)):
+        said = {one.text for one in sentences(pieces)}
+        assert "they appeared at the same time" in said
+        assert not any("second" in text or "came close together" in text for text in said)
+
+
+def test_times_by_day_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
+    groups = [["a01-09", "a05-09", "a09-09"], ["a01-30", "a01-31", "a02-30"]]
+    groups.append(["a03-01", "a03-30", "a03-39"])
+    one, other = (compared(by_day(tmp_path / str(order), days=10, order=order), *groups) for order in (1, -1))
+    assert one.log_odds["arrivals"].tolist() == other.log_odds["arrivals"].tolist()
+    # Two spacings: (1 - .9^3) against .9 + .1 (1 - .9^3), for a day has a tenth of the accounts.
+    alone = 1 - 0.9**3
+    assert one.log_odds["arrivals"][2] == pytest.approx(2 * np.log(alone / (0.9 + 0.1 * alone)), abs=1e-6)
+
+
+def test_a_burst_counts_all_that_have_its_times(tmp_path: Path) -> None:
+    snapshot = by_day(tmp_path, days=20)
+    ring = [f"a07-{at:02}" for at in range(7)] + ["a13-00"]
+    (burst,) = [piece for piece in evidence(grounds_of(snapshot, ring))[0] if piece["type"] == "burst"]
+    # Three quarters of the ring would be 6; the seventh has that time too.
+    assert (burst["accounts"], burst["platform_accounts"], burst["span_ms"]) == (7, 40, 0)
+    assert burst["by_chance"] == 8 * 40 / 800
 
 
 def test_no_feature_speaks_louder_than_five(snapshot: Snapshot) -> None:

@@ -137,11 +137,12 @@ def evidence(draw: st.DrawFn) -> list[dict[str, Any]]:
             "by_chance": draw(st.floats(0, 2000)),
         }
         pieces.append(strongest)
-    span_ms = draw(st.integers(0, 10**10))
+    span_ms = draw(st.sampled_from([0, 1]) | st.integers(0, 10**10))
     from rings.wording import span
 
     timed = {"from_ms": 5, "to_ms": 5 + span_ms, "span_ms": span_ms, "span": list(span(span_ms))}
-    arrivals: dict[str, Any] = {"type": "arrivals", "accounts": draw(st.sampled_from([0, size])), "of": size}
+    known_times = draw(st.sampled_from([0, 1, size]))
+    arrivals: dict[str, Any] = {"type": "arrivals", "accounts": known_times, "of": size}
     pieces.append(arrivals | timed if arrivals["accounts"] else arrivals)
     if draw(st.booleans()):
         event = draw(st.sampled_from(["signup", "first_use"]))
