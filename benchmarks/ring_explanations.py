@@ -208,16 +208,16 @@ def grounds_of(weighing: Weighing, run: RingsRun) -> Grounds:
         The grounds, rings in the order of their rank.
     """
     snapshot = weighing.snapshot
-    links = find_links(snapshot, None, weighing.config)
-    in_step = None
-    if weighing.model is not None:
-        pairs = weighing.pairs(links)
-        links = weighing.weighed(links, pairs)
-        in_step = behaviour_alone(weighing, pairs)
+    unweighed = find_links(snapshot, None, weighing.config)
     place = {ring: at for at, ring in enumerate(run.table["ring"])}
     member = np.full(snapshot.n_accounts, -1, np.int32)
     for ring, account in run.members.select("ring", "account").iter_rows():
         member[account] = place[ring]
+    links, in_step = unweighed, None
+    if weighing.model is not None:
+        pairs = weighing.pairs(unweighed)
+        links = weighing.weighed(unweighed, pairs)
+        in_step = behaviour_alone(weighing, pairs, member)
     return Grounds(
         snapshot=snapshot,
         horizon=snapshot.end_horizon,
@@ -230,6 +230,7 @@ def grounds_of(weighing: Weighing, run: RingsRun) -> Grounds:
         nearest=[[] for _ in place],
         grouping=CommunityConfig.model_validate(run.manifest["communities"]),
         config=weighing.config,
+        unweighed=None if weighing.model is None else unweighed,
         in_step=in_step,
     )
 

@@ -95,16 +95,16 @@ def find(
         tell("links")
         links = find_links(snapshot, horizon, config)
     weighing = Weighing(snapshot, horizon, config, scores)
-    in_step = None
+    unweighed, pairs = links, None
     if snapshot.groups.filter(pl.col("role") == "train").height:
         tell("pair model")
         pairs = weighing.pairs(links)
         weighing = replace(weighing, model=learn_pairs(snapshot, pairs, seed=seed))
-        links = weighing.weighed(links, pairs)
-        in_step = behaviour_alone(weighing, pairs)
+        links = weighing.weighed(unweighed, pairs)
     grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
     tell("communities")
     member = communities(links, n_accounts, grouping, seed)
+    in_step = None if pairs is None else behaviour_alone(weighing, pairs, member)
     tell("null model")
     tested = _test(weighing, links, member, grouping, seed)
     known = (snapshot.labels() if verdicts is None else np.asarray(verdicts)) == 1
@@ -130,6 +130,7 @@ def find(
         nearest=nearest_bad(snapshot, accounts, pointers, known, horizon),
         grouping=grouping,
         config=config,
+        unweighed=None if weighing.model is None else unweighed,
         in_step=in_step,
     )
     pieces = evidence(grounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,12 +30,13 @@ REASONS: Final = {
     "other_ring": "It is in another ring.",
     "behaves_differently": "It shares something with members, and behaves unlike them.",
     "apart_in_time": "It shares something with members, came to it at quite another time, and is not linked.",
+    "unlikely_pair": "It was linked with members, and what a model knows of such pairs speaks against them.",
     "weak_links": "Every one of its links is too weak to hold a ring together.",
     "few_links": "It is linked with too few of the members.",
     "too_few": "It is tied more firmly to accounts in no ring, too few or too loosely for one of their own.",
     "loose": "Its links to all members together are less than what the grouping asks for.",
     "not_joined": "Its links would have done, and the grouping found it no place.",
-    "only_hub": "All that it shares with members is a hub.",
+    "only_hub": "It shares a hub with members, and is linked with none.",
 }
 """What each code means. Codes are stable."""
 
@@ -221,6 +223,7 @@ class _Facts:
             nowhere = (member[one] < 0) & (member[other] < 0)
             free += np.bincount(one[nowhere], weight[nowhere], minlength=n_accounts)
         self._own_tie, self._free_tie = own, free
+        self._once_linked = _once_linked(grounds)
         self._cut_of: dict[int, list[int]] = {}
         for left, right in _standing_cuts(grounds):
             self._cut_of.setdefault(left, []).append(right)
@@ -263,6 +266,11 @@ class _Facts:
                 "other_mean": round(float(self._own_tie[account]) / others, 4),
             }
         if not row["linked"]:
+            # What model and scores turned down was neither too common nor too far apart in time for a link.
+            key = ring * len(grounds.member) + account
+            place = int(np.searchsorted(self._once_linked, key))
+            if place < len(self._once_linked) and self._once_linked[place] == key:
+                return {"code": "unlikely_pair"}
             code = "behaves_differently"
             if row["alike"] >= _UNLIKE * row["members_alike"]:
                 code = "apart_in_time"
@@ -286,15 +294,9 @@ class _Facts:
     def on_hubs(self, ring: int, known: set[int]) -> list[dict[str, Any]]:
         """Accounts that share a hub with members, those that came to it nearest to one."""
         grounds = self._grounds
-        view = view_of(grounds.snapshot)
-        pointers, neighbours, positions = view.pairs(2 * len(view.sides))
         found: list[dict[str, Any]] = []
         for node, members in grounds.hubs_of.get(ring, [])[:_HUBS]:
-            here = slice(int(pointers[node]), int(pointers[node + 1]))
-            there = np.asarray(view.node_account)[neighbours[here]]
-            there = there[np.asarray(positions)[here] < grounds.horizon]
-            first = int(np.argmax(grounds.member[there] == ring))
-            near = np.concatenate([there[first + 1 : first + 33], there[max(0, first - 32) : first][::-1]])
+            near, users = self._near_on_hubs[node][ring]
             others = [
                 int(account)
                 for account in near
@@ -313,10 +315,55 @@ class _Facts:
                         "via": grounds.named(node),
                         "code": "only_hub",
                         "members": members,
-                        "users": len(there),
+                        "users": users,
                     }
                 )
         return found
+
+    @cached_property
+    def _near_on_hubs(self) -> dict[int, dict[int, tuple[NDArray[np.int64], int]]]:
+        """By hub and ring the accounts that came to the hub nearest to the ring's first, and how many did.
+
+        Each hub is read once, however many rings are on it.
+        """
+        grounds = self._grounds
+        view = view_of(grounds.snapshot)
+        pointers, neighbours, positions = view.pairs(2 * len(view.sides))
+        wanted: dict[int, list[int]] = {}
+        for ring, hubs in grounds.hubs_of.items():
+            for node, _ in hubs[:_HUBS]:
+                wanted.setdefault(node, []).append(ring)
+        near: dict[int, dict[int, tuple[NDArray[np.int64], int]]] = {}
+        for node, rings in wanted.items():
+            here = slice(int(pointers[node]), int(pointers[node + 1]))
+            there = np.asarray(view.node_account)[neighbours[here]].astype(np.int64)
+            there = there[np.asarray(positions)[here] < grounds.horizon]
+            at_home, first = np.unique(grounds.member[there], return_index=True)
+            near[node] = {}
+            for ring in rings:
+                at = int(first[np.searchsorted(at_home, ring)])
+                beside = [
+                    there[at + 1 : at + 1 + _FEW_USERS],
+                    there[max(0, at - _FEW_USERS) : at][::-1],
+                ]
+                near[node][ring] = np.concatenate(beside), len(there)
+        return near
+
+
+def _once_linked(grounds: Grounds) -> NDArray[np.int64]:
+    """Accounts outside rings that were linked with members before a learned model weighed the links.
+
+    Returns:
+        ``int64[n]``, ring times number of accounts plus account, ascending.
+    """
+    links, member = grounds.unweighed, grounds.member
+    if links is None:
+        return np.zeros(0, np.int64)
+    found = []
+    for inner, outer in ((links.a, links.b), (links.b, links.a)):
+        rows = (member[inner] >= 0) & (member[inner] != member[outer])
+        found.append(member[inner[rows]].astype(np.int64) * len(member) + outer[rows])
+    return np.unique(np.concatenate(found))
 
 
 def _standing_cuts(grounds: Grounds) -> list[tuple[int, int]]:
@@ -367,6 +414,9 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
         f" {entry['members_alike']:.2f} among them"
     ),
     "apart_in_time": lambda entry: f"shares {_via(entry)}, too common or too far apart in time for a link",
+    "unlikely_pair": lambda entry: (
+        f"shares {_via(entry)}, but what is known of such pairs speaks against acting together"
+    ),
     "weak_links": lambda entry: (
         f"{_links(entry)}, by {entry['strength']:.3f} at most; what holds a ring weighs {entry['least']:.3f}"
     ),
@@ -383,9 +433,7 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "not_joined": lambda entry: (
         f"{_links(entry)}, by {entry['mean']:.3f} on average over all; the grouping put it in no ring"
     ),
-    "only_hub": lambda entry: (
-        f"shares only {_via(entry)}, a hub that {counted(entry['users'], 'account')} touch"
-    ),
+    "only_hub": lambda entry: f"shares {_via(entry)}, a hub that {counted(entry['users'], 'account')} touch",
 }
 
 

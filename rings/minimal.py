@@ -14,7 +14,7 @@ or fewer than `SMALLEST`: no such part would come out as the same ring.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -278,12 +278,13 @@ def pieces_of(grounds: Grounds) -> Pieces:
     )
 
 
-def behaviour_alone(weighing: Weighing, pairs: Pairs) -> Links | None:
-    """What behaviour alone would make of pairs, if they shared nothing and never dealt with each other.
+def behaviour_alone(weighing: Weighing, pairs: Pairs, member: NDArray[np.int32]) -> Links | None:
+    """What behaviour alone would make of pairs in rings, if they shared nothing and never dealt together.
 
     Args:
         weighing: How pairs are weighed.
-        pairs: The pairs.
+        pairs: The pairs of the whole platform: how a pair looks depends on those that its ends are in.
+        member: ``int32[A]``, ring of each account or -1.
 
     Returns:
         Links; None where no model has learned to weigh behaviour by itself.
@@ -293,7 +294,11 @@ def behaviour_alone(weighing: Weighing, pairs: Pairs) -> Links | None:
     none = np.zeros(0, np.int32)
     nothing = Links(none, none, none.astype(np.float32), none.astype(np.uint8), none)
     alike = Pairs.of(nothing, pairs.neighbours, pairs.profiles, pairs.first_seen_ms, pairs.age_rank)
-    return weighing.weighed(nothing, alike)
+    ring = member[alike.links.a]
+    inside = (ring >= 0) & (ring == member[alike.links.b])
+    if not inside.any():
+        return nothing
+    return weighing.weighed(nothing, replace(alike, links=alike.links.take(inside)))
 
 
 def _synchrony(

@@ -427,13 +427,14 @@ LEFT_OUT: Final = {
     "behaves_differently": r"shares (?P<via>.+) and behaves differently: likeness (?P<alike>[\d.]+) to"
     r" members, (?P<members_alike>[\d.]+) among them",
     "apart_in_time": r"shares (?P<via>.+), too common or too far apart in time for a link",
+    "unlikely_pair": r"shares (?P<via>.+), but what is known of such pairs speaks against acting together",
     "weak_links": rf"{_LINKED}, by (?P<strength>[\d.]+) at most; what holds a ring weighs (?P<least>[\d.]+)",
     "few_links": rf"{_MEAN}; a member needs (?P<least>[\d.]+)",
     "too_few": rf"{_LINKED}; its links weigh (?P<tie>[\d.]+) here and (?P<other_tie>[\d.]+) with accounts in"
     " no ring",
     "loose": rf"{_MEAN}; a ring asks for (?P<least>[\d.]+)",
     "not_joined": rf"{_MEAN}; the grouping put it in no ring",
-    "only_hub": rf"shares only (?P<via>.+), a hub that (?P<users>{N}) accounts? touch",
+    "only_hub": rf"shares (?P<via>.+), a hub that (?P<users>{N}) accounts? touch",
 }
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,8 @@ import rings
 from graph_etl import Snapshot
 from rings.left_out import MOST, left_out, left_out_words, named_rings
 from rings.links import Links
-from tests.rings.drawing import Game, indices, marked_as_hub
+from tests.building import build_from_text, csv_text
+from tests.rings.drawing import TROUPES_SPEC, Game, indices, marked_as_hub
 from tests.rings.test_minimal import grounds_of
 
 DAY = 60.0 * 24
@@ -118,6 +123,69 @@ def test_who_shares_a_rare_thing_without_a_link_behaves_otherwise(tmp_path: Path
     assert entry["links"] == 0
 
 
+def test_a_link_that_a_model_turned_down_is_told_as_that(tmp_path: Path) -> None:
+    game = platform()
+    game.signup("guest", 20 * DAY + 9, "phone", form_s=10)
+    snapshot = game.build(tmp_path)
+    kept = linked(snapshot, *within(*RING))
+    grounds = grounds_of(snapshot, RING, links=kept)
+    (entry,) = left_out(grounds)[0]
+    assert entry["code"] == "apart_in_time"
+    unweighed = linked(snapshot, *within(*RING), ("guest", "m5", 0.4))
+    (entry,) = left_out(replace(grounds, unweighed=unweighed))[0]
+    assert (entry["account_id"], entry["code"], entry["links"]) == ("guest", "unlikely_pair", 0)
+    assert left_out_words(entry) == (
+        "account guest shares device phone, but what is known of such pairs speaks against acting together"
+    )
+
+
+def test_a_run_with_a_pair_model_never_tells_a_linked_account_that_it_came_too_late(tmp_path: Path) -> None:
+    snapshot = housemates(tmp_path)
+    links = rings.links(snapshot)
+    linked_with = {(int(a), int(b)) for a, b in zip(links.a, links.b, strict=True)}
+    run = rings.find(snapshot, links=links)
+    assert run.manifest["pair_model"] is not None
+    codes = Counter[str]()
+    for ring in run.table["ring"]:
+        members = run.members.filter(pl.col("ring") == ring)["account"].to_list()
+        for entry in run.explain(ring)["left_out"]:
+            some = {tuple(sorted((entry["account"], member))) for member in members}
+            if some & linked_with and entry["links"] == 0 and entry["code"] != "only_hub":
+                codes[entry["code"]] += 1
+    assert codes["unlikely_pair"] >= 5
+    assert not {"apart_in_time", "behaves_differently"} & set(codes)
+
+
+def housemates(folder: Path) -> Snapshot:
+    """Troupes of 6 on one device, on which an honest account that behaves otherwise came the same hour."""
+    draw = random.Random(3)
+    rows: list[list[object]] = []
+
+    def account(
+        name: str, day: float, device: str, behaviour: Sequence[float], verdict: str, group: str = ""
+    ) -> None:
+        rows.append([name, Game.at(day * DAY), device, *(round(one, 3) for one in behaviour), verdict, group])
+
+    def some() -> list[float]:
+        return [draw.uniform(5, 90), draw.uniform(18, 80), draw.uniform(0, 40)]
+
+    for troupe in range(40):
+        day, usual = draw.uniform(1, 120), some()
+        known = troupe < 24
+        for at in range(6):
+            alike = [one * draw.uniform(0.97, 1.03) for one in usual]
+            verdict, group = ("bad", f"g{troupe}") if known else ("", "")
+            account(f"t{troupe:02}-{at}", day + draw.random() * 0.1, f"farm{troupe}", alike, verdict, group)
+        other = [one * draw.uniform(0.7, 1.4) for one in usual]
+        account(f"h{troupe:02}", day + draw.random() * 0.1, f"farm{troupe}", other, "good")
+        for at in range(2):
+            account(f"f{troupe}-{at}", draw.uniform(0, 120), f"home{troupe}", some(), "good")
+    for at in range(500):
+        account(f"x{at:04}", draw.uniform(0, 120), f"own{at}", some(), "good" if at % 2 else "")
+    text = csv_text("account,at,device,form_s,age,mails,verdict,troupe", rows)
+    return build_from_text(folder, TROUPES_SPEC.replace("ROLE", "train"), {"signups.csv": text}).snapshot
+
+
 def test_a_hub_is_the_reason_where_nothing_else_is_shared(tmp_path: Path) -> None:
     game = platform()
     for at, name in enumerate(RING):
@@ -126,7 +194,26 @@ def test_a_hub_is_the_reason_where_nothing_else_is_shared(tmp_path: Path) -> Non
     hub = marked_as_hub(game.build(tmp_path / "plain"), tmp_path / "hub", "device", "kiosk")
     entry = told(hub, RING, links=linked(hub, *within(*RING)))["passer-by"]
     assert (entry["code"], entry["users"], entry["members"]) == ("only_hub", 7, 6)
-    assert left_out_words(entry) == "account passer-by shares only device kiosk, a hub that 7 accounts touch"
+    assert left_out_words(entry) == "account passer-by shares device kiosk, a hub that 7 accounts touch"
+
+
+def test_each_ring_on_a_hub_is_told_who_came_to_it_nearest(tmp_path: Path) -> None:
+    game = platform()
+    other = [f"n{at}" for at in range(4)]
+    visits = [("early", 10.0), *((name, 20.0) for name in RING), ("between", 25.0)]
+    visits += [*((name, 30.0) for name in other), ("late", 40.0)]
+    for at, (name, day) in enumerate(visits):
+        game.signup(name, day * DAY + at, "kiosk")
+    for name in (*other, "between"):
+        game.signup(name, 41 * DAY, "own thing")
+    hub = marked_as_hub(game.build(tmp_path / "plain"), tmp_path / "hub", "device", "kiosk")
+    hub = marked_as_hub(hub, tmp_path / "hubs", "device", "own thing")
+    grounds = grounds_of(hub, RING, other, links=linked(hub, *within(*RING), *within(*other)))
+    first, second = ([entry["account_id"] for entry in entries] for entries in left_out(grounds))
+    assert first == ["between", "n0"]
+    assert second[:2] == ["late", "between"]
+    # It shares two things with the second ring: no word that it shares one only.
+    assert all("only" not in left_out_words(entry) for entry in left_out(grounds)[1])
 
 
 def test_at_most_ten_the_strongest_first_and_no_member(timed_snapshot: Snapshot) -> None:

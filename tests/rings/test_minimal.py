@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -16,9 +17,16 @@ from graph_etl import Snapshot
 from rings import LinkConfig, Links
 from rings.evidence import Grounds, evidence
 from rings.links import links_of_graph
-from rings.minimal import IN_STEP, Pieces, is_dissolved, minimal, pieces_of
+from rings.minimal import IN_STEP, Pieces, behaviour_alone, is_dissolved, minimal, pieces_of
+from rings.pairs import pair_columns
+from rings.weighing import Weighing
 from tests.building import memory_folder
 from tests.rings.drawing import Game, indices
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rings.pairs import PairModel, Pairs
 
 DAY = 60.0 * 24
 WEAK = 0.05
@@ -244,3 +252,37 @@ def test_the_links_are_gone_once_the_set_is_taken_out_of_the_graph(timed_snapsho
             for account in parts[b]:
                 parts[account] = parts[a]
     assert is_dissolved(max(len(part) for part in parts.values()), 14)
+
+
+class Likely:
+    """A model that goes by how many accounts are alike to both, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def probability(self, pairs: Pairs) -> NDArray[np.float32]:
+        self.asked += len(pairs)
+        common = pairs.features(np.arange(len(pairs)))[:, pair_columns(0).index("common_like")]
+        return (1.0 / (2.0 + common)).astype(np.float32)
+
+
+def test_behaviour_alone_is_asked_for_inside_rings_and_says_what_it_would_of_all(
+    timed_snapshot: Snapshot,
+) -> None:
+    snapshot, model = timed_snapshot, Likely()
+    weighing = Weighing(snapshot, snapshot.end_horizon, LinkConfig(), model=cast("PairModel", model))
+    pairs = weighing.pairs(rings.links(snapshot))
+    everybody = behaviour_alone(weighing, pairs, np.zeros(snapshot.n_accounts, np.int32))
+    assert everybody is not None
+    model.asked = 0
+    member = np.full(snapshot.n_accounts, -1, np.int32)
+    member[:40], member[40:100] = 0, 1
+    some = behaviour_alone(weighing, pairs, member)
+    assert some is not None
+    inside = (member[everybody.a] >= 0) & (member[everybody.a] == member[everybody.b])
+    assert 0 < inside.sum() == model.asked < len(everybody)
+    assert np.array_equal(some.weight, everybody.weight[inside])
+    assert np.array_equal(some.a, everybody.a[inside])
+    nobody = behaviour_alone(weighing, pairs, np.full(snapshot.n_accounts, -1, np.int32))
+    assert nobody is not None
+    assert not len(nobody)
