@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features import graph_of, profiles, view_of
+from features import graph_of, profiles
 from features.without import Edge, without
 from graph_etl import Workspace
 from rings import CommunityConfig, LinkConfig, RingsRun
@@ -122,8 +122,7 @@ class Recomputed:
         mine[accounts] = in_step
         rows = mine[near.a] | mine[near.b]
         near = replace(near, a=near.a[rows], b=near.b[rows], better=near.better[rows], worse=near.worse[rows])
-        age_rank = np.asarray(view_of(snapshot).age_rank)
-        pairs = Pairs.of(links, near, self._table, first_seen_ms, age_rank)
+        pairs = Pairs.of(links, near, self._table, first_seen_ms)
         return weighing.weighed(links, pairs.uncut(snapshot, weighing.horizon))
 
 

@@ -20,6 +20,8 @@ NEIGHBOURS: Final = 10
 # Accounts looked at before and after each, in the order of their first appearance: with 100 as many
 # members of one ring met on hop_sybil as with 2,000; a few more find those who came through a busy hour.
 _AROUND: Final = 256
+# Fibonacci hashing (Knuth, 1973): far apart for neighbours, no two alike.
+_SCRAMBLE: Final = 2_654_435_769
 # Columns that hardly vary say nothing about likeness.
 _LEAST_SPREAD: Final = 0.02
 
@@ -69,7 +71,8 @@ def behaviour_neighbours(
     """
     n_accounts = len(profiles)
     timed = accounts[first_seen_ms[accounts] != NO_TIME]
-    order = timed[np.lexsort((timed, first_seen_ms[timed]))]
+    # Where many appeared at the same time the order of a file, often one of groups, must not decide.
+    order = timed[np.lexsort((timed * _SCRAMBLE % (1 << 32), first_seen_ms[timed]))]
     table = ranked(profiles, order)
     nearest = np.full((len(order), NEIGHBOURS), -1, np.int32)
     distance = np.full((len(order), NEIGHBOURS), np.inf, np.float32)
@@ -132,12 +135,13 @@ def ranked(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> NDArra
 
 @compiled
 def _nearest_rows(table: Any, first: int, last: int, nearest: Any, distance: Any) -> None:
-    """The nearest rows of rows ``first:last``, the nearest first; of equally near ones the earlier row."""
+    """The nearest rows of rows ``first:last``, nearest first; equally near ones by closeness in time."""
     n_rows, width = table.shape
     for row in range(first, last):
         worst = np.inf
-        for other in range(max(0, row - _AROUND), min(n_rows, row + _AROUND + 1)):
-            if other == row:
+        for step in range(2 * _AROUND):
+            other = row + (step // 2 + 1) * (1 - 2 * (step % 2))
+            if other < 0 or other >= n_rows:
                 continue
             total = np.float64(0.0)
             limit = worst * width

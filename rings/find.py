@@ -21,7 +21,7 @@ from rings.links import links as find_links
 from rings.minimal import behaviour_alone
 from rings.nearest_bad import nearest_bad
 from rings.null_model import rewired
-from rings.pairs import learn_pairs
+from rings.pairs import MIN_GROUPS, learn_pairs
 from rings.pictures import Pictures
 from rings.roles import ROLES, confidence, roles, ties
 from rings.run import FORMAT, RingsRun, pack
@@ -75,9 +75,10 @@ def find(
             then rings are ranked by their links alone.
         links: The links; found by `rings.links` if None.
         previous: The run before: rings that go on keep their ids.
-        verdicts: ``int8[A]``, 1 for accounts known to be bad; the snapshot's last verdicts if None. They are
-            told of, and make no link and no ring. Known groups of role ``train`` and good accounts teach
-            which pairs act together, see `rings.pairs.learn_pairs`.
+        verdicts: ``int8[A]``, 1 for accounts known to be bad, 0 for good ones, -1 for others; the snapshot's
+            last verdicts if None. They are told of, and make no link and no ring of themselves. Known
+            groups of role ``train`` and good accounts teach which pairs act together, see
+            `rings.pairs.learn_pairs`.
         seed: Fixes what chance decides: the order in which Leiden visits accounts, the null model.
         link_config: How links are weighed, before a model that has learned from known groups does it.
         community_config: How links become communities; as suits the weights if None.
@@ -94,12 +95,16 @@ def find(
     if links is None:
         tell("links")
         links = find_links(snapshot, horizon, config)
+    if scores is not None and np.isnan(scores).all():
+        scores = None
+    label = snapshot.labels() if verdicts is None else np.asarray(verdicts)
     weighing = Weighing(snapshot, horizon, config, scores)
     unweighed, pairs = links, None
-    if snapshot.groups.filter(pl.col("role") == "train").height:
+    taught = snapshot.groups.filter(pl.col("role") == "train").select("mapping", "group").n_unique()
+    if taught >= MIN_GROUPS:
         tell("pair model")
         pairs = weighing.pairs(links)
-        weighing = replace(weighing, model=learn_pairs(snapshot, pairs, seed=seed))
+        weighing = replace(weighing, model=learn_pairs(snapshot, pairs, verdicts=label, seed=seed))
         links = weighing.weighed(unweighed, pairs)
     grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
     tell("communities")
@@ -107,7 +112,7 @@ def find(
     in_step = None if pairs is None else behaviour_alone(weighing, pairs, member)
     tell("null model")
     tested = _test(weighing, links, member, grouping, seed)
-    known = (snapshot.labels() if verdicts is None else np.asarray(verdicts)) == 1
+    known = label == 1
     # Without verdicts: those are told of and move no ring.
     honest = benign(snapshot, member, horizon=horizon)
     score, rank_of = _rank(scores, member, tested, honest)
@@ -177,8 +182,8 @@ def find(
         },
         "ended": names.ended,
     }
-    manifest["id"] = _run_id(manifest, table, members)
     model = None if weighing.model is None else weighing.model.text
+    manifest["id"] = _run_id(manifest, table, members, packed, model)
     return RingsRun(manifest["id"], manifest, table, members, packed, model)
 
 
@@ -331,9 +336,18 @@ def _synchrony(
     return np.asarray(close / np.maximum(total, 1e-12), np.float64)
 
 
-def _run_id(manifest: dict[str, Any], table: pl.DataFrame, members: pl.DataFrame) -> str:
+def _run_id(
+    manifest: dict[str, Any],
+    table: pl.DataFrame,
+    members: pl.DataFrame,
+    explanations: list[bytes],
+    model: str | None,
+) -> str:
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
     digest.update(json.dumps(table["ring"].to_list()).encode())
     digest.update(np.ascontiguousarray(table["score"].to_numpy()).tobytes())
     digest.update(json.dumps(members["account_id"].to_list()).encode())
+    for explanation in explanations:
+        digest.update(explanation)
+    digest.update((model or "").encode())
     return digest.hexdigest()[:12]

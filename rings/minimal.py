@@ -293,7 +293,7 @@ def behaviour_alone(weighing: Weighing, pairs: Pairs, member: NDArray[np.int32])
         return None
     none = np.zeros(0, np.int32)
     nothing = Links(none, none, none.astype(np.float32), none.astype(np.uint8), none)
-    alike = Pairs.of(nothing, pairs.neighbours, pairs.profiles, pairs.first_seen_ms, pairs.age_rank)
+    alike = Pairs.of(nothing, pairs.neighbours, pairs.profiles, pairs.first_seen_ms)
     ring = member[alike.links.a]
     inside = (ring >= 0) & (ring == member[alike.links.b])
     if not inside.any():

@@ -74,14 +74,12 @@ class Pairs:
             brings the two together.
         profiles: ``float32[A, D]``.
         first_seen_ms: ``int64[A]``.
-        age_rank: ``int32[A]``, each account's place by first appearance.
         neighbours: What behaviour brings together.
     """
 
     links: Links
     profiles: NDArray[np.float32]
     first_seen_ms: NDArray[np.int64]
-    age_rank: NDArray[np.int32]
     neighbours: Neighbours
 
     def __len__(self) -> int:
@@ -95,7 +93,6 @@ class Pairs:
         neighbours: Neighbours,
         profiles: NDArray[np.float32],
         first_seen_ms: NDArray[np.int64],
-        age_rank: NDArray[np.int32],
     ) -> Pairs:
         """Bring links and neighbours together.
 
@@ -104,7 +101,6 @@ class Pairs:
             neighbours: Pairs that behave alike.
             profiles: ``float32[A, D]``.
             first_seen_ms: ``int64[A]``.
-            age_rank: ``int32[A]``.
 
         Returns:
             Every pair that is one of either, once.
@@ -121,7 +117,7 @@ class Pairs:
         both = Links(
             (key // n_accounts).astype(np.int32), (key % n_accounts).astype(np.int32), weight, source, via
         )
-        return cls(both, profiles, first_seen_ms, age_rank, neighbours)
+        return cls(both, profiles, first_seen_ms, neighbours)
 
     def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """What is known of some pairs.
@@ -138,7 +134,6 @@ class Pairs:
         a, b = links.a[rows], links.b[rows]
         gap_ms = np.abs(self.first_seen_ms[a] - self.first_seen_ms[b]).astype(np.float64)
         gap_ms[(self.first_seen_ms[a] == NO_TIME) | (self.first_seen_ms[b] == NO_TIME)] = np.nan
-        rank = self.age_rank.astype(np.int64)
         weight = links.weight[rows].astype(np.float64)
         strongest = np.maximum(known.strongest, 1e-6)
         places, better, worse = known.neighbour[rows], known.better, known.worse
@@ -151,7 +146,7 @@ class Pairs:
             weight,
             links.source[rows],
             np.log1p(gap_ms / _HOUR_MS),
-            np.log1p(np.abs(rank[a] - rank[b])),
+            np.log1p(np.abs(known.place[a] - known.place[b])),
             distance,
             np.log1p(known.common[rows]),
             known.common_weight[rows],
@@ -191,13 +186,15 @@ class Pairs:
         Returns:
             The same pairs if none was cut.
         """
+        if not snapshot.cuts.height:
+            return self
         queries = Queries.for_accounts(snapshot, self.links.a.astype(np.int64))
         queries.horizon[:] = horizon
         kept = np.ones(len(self), np.bool_)
         _mark_cut(graph_of(snapshot), self.links.a, self.links.b, horizon, asked_of(queries).time_ms, kept)
         if kept.all():
             return self
-        return Pairs(self.links.take(kept), self.profiles, self.first_seen_ms, self.age_rank, self.neighbours)
+        return Pairs(self.links.take(kept), self.profiles, self.first_seen_ms, self.neighbours)
 
     @cached_property
     def _known(self) -> _Known:
@@ -213,6 +210,10 @@ class Pairs:
         common, common_weight = _in_common(
             links.a, links.b, links.a[linked], links.b[linked], links.weight[linked], n_accounts
         )
+        seen = np.sort(self.first_seen_ms)
+        # Those that appeared at the same time are no places apart.
+        before, after = (np.searchsorted(seen, self.first_seen_ms, side) for side in ("left", "right"))
+        place_in_time = (before + after).astype(np.float64) / 2.0
         ones = np.ones(len(near), np.float32)
         common_like, _ = _in_common(links.a, links.b, near.a, near.b, ones, n_accounts)
         key = near.a.astype(np.int64) * n_accounts + near.b
@@ -226,6 +227,7 @@ class Pairs:
             total,
             strongest,
             liked.astype(np.float64),
+            place_in_time,
             common,
             common_weight,
             common_like,
@@ -244,16 +246,18 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """By account: number, sum and greatest of its links' weights, pairs that behaviour brings it into.
+    """What the features of pairs need of all of them together.
 
-    By pair: accounts linked to both, the sum of the products of those weights, accounts alike to both, and
-    its place among the neighbours, -1 where it is none of them.
+    By account: number, sum and greatest of its links' weights, pairs that behaviour brings it into, place in
+    time. By pair: accounts linked to both, the sum of the products of those weights, accounts alike to both,
+    and its place among the neighbours, -1 where it is none of them.
     """
 
     count: NDArray[np.float64]
     total: NDArray[np.float64]
     strongest: NDArray[np.float64]
     liked: NDArray[np.float64]
+    place: NDArray[np.float64]
     common: NDArray[np.float64]
     common_weight: NDArray[np.float64]
     common_like: NDArray[np.float64]
@@ -318,10 +322,14 @@ def _mark_cut(graph: Any, a: Any, b: Any, horizon: int, time_ms: Any, kept: Any)
 
 # Known groups that a model needs; fewer and it learns their names, not their ways.
 MIN_GROUPS: Final = 20
+# With fewer accounts known to be good than this share of those in known groups, silent ones stand for good:
+# else the model would never have seen what most pairs are, two strangers.
+_GOOD_SHARE: Final = 0.5
 _ROUNDS: Final = 100
 # Pairs learned from, at most, of one group and of accounts that do not act together: a group of a thousand
 # has half a million, which say no more than a few hundred of them do.
 _PAIRS_OF_GROUP: Final = 200
+_PAIRS_TOGETHER: Final = 60_000
 _PAIRS_APART: Final = 40_000
 # All pairs of a group together weigh as so many.
 _GROUP_CAP: Final = 100.0
@@ -393,15 +401,24 @@ class _Examples:
     fold: NDArray[np.int32]
 
 
-def learn_pairs(snapshot: Snapshot, pairs: Pairs, *, seed: int = 0, n_threads: int = 1) -> PairModel | None:
+def learn_pairs(
+    snapshot: Snapshot,
+    pairs: Pairs,
+    *,
+    verdicts: NDArray[np.integer[Any]] | None = None,
+    seed: int = 0,
+    n_threads: int = 1,
+) -> PairModel | None:
     """Learn from a snapshot's known groups of role ``train`` which pairs act together.
 
     Pairs inside a group act together; pairs of two groups, and pairs with an account known to be good, do
-    not; nothing is learned from any other. Groups of role ``judge`` play no part.
+    not; nothing is learned from any other. Where hardly anybody is known to be good, accounts without a
+    verdict and a group stand for good. Groups of role ``judge`` play no part.
 
     Args:
-        snapshot: Gives groups, verdicts and the fold table.
+        snapshot: Gives groups and the fold table.
         pairs: The pairs.
+        verdicts: ``int8[A]``: 1 bad, 0 good, -1 unknown; the snapshot's last verdicts if None.
         seed: Of the sampling of pairs, rows and columns.
         n_threads: The same number gives the same model, bit by bit.
 
@@ -409,7 +426,8 @@ def learn_pairs(snapshot: Snapshot, pairs: Pairs, *, seed: int = 0, n_threads: i
         The model; None where fewer than `MIN_GROUPS` groups have pairs, or where it ranks pairs of unseen
         folds no better than the weights of links do.
     """
-    examples, groups = _examples(snapshot, pairs, seed)
+    label = snapshot.labels() if verdicts is None else np.asarray(verdicts)
+    examples, groups = _examples(snapshot, pairs, label, seed)
     if groups < MIN_GROUPS or examples.together.all():
         return None
     columns = pairs.features(examples.row)
@@ -439,40 +457,50 @@ def learn_pairs(snapshot: Snapshot, pairs: Pairs, *, seed: int = 0, n_threads: i
     return PairModel(booster.model_to_string(), pairs.profiles.shape[1], metrics)
 
 
-def _examples(snapshot: Snapshot, pairs: Pairs, seed: int) -> tuple[_Examples, int]:
-    group = _known_groups(snapshot)
-    good = snapshot.labels() == 0
+def _examples(
+    snapshot: Snapshot, pairs: Pairs, label: NDArray[np.integer[Any]], seed: int
+) -> tuple[_Examples, int]:
+    known = _known_groups(snapshot)
+    grouped = np.diff(known.indptr) > 0
+    good = (label == 0) & ~grouped
+    if good.sum() < _GOOD_SHARE * grouped.sum():
+        good |= (label == -1) & ~grouped
     a, b = pairs.links.a, pairs.links.b
-    together = (group[a] >= 0) & (group[a] == group[b])
-    apart = ~together & (good[a] | good[b] | ((group[a] >= 0) & (group[b] >= 0)))
+    both = np.flatnonzero(grouped[a] & grouped[b])
+    together = np.zeros(len(pairs), np.bool_)
+    together[both] = np.asarray(known[a[both]].multiply(known[b[both]]).sum(axis=1)).ravel() > 0
+    apart = ~together & (good[a] | good[b] | (grouped[a] & grouped[b]))
+    # An account of several groups counts with the first.
+    group = np.full(snapshot.n_accounts, -1, np.int64)
+    group[grouped] = known.indices[known.indptr[:-1][grouped]]
     sizes = np.bincount(group[a[together]], minlength=1)
+    groups = int((sizes > 0).sum())
+    most = max(1, min(_PAIRS_OF_GROUP, _PAIRS_TOGETHER // max(1, groups)))
     random = np.random.default_rng(seed)
     drawn = random.permutation(np.flatnonzero(together))
     order = drawn[np.argsort(group[a[drawn]], kind="stable")]
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    row = np.concatenate(
-        [order[place < _PAIRS_OF_GROUP], random.permutation(np.flatnonzero(apart))[:_PAIRS_APART]]
-    )
+    row = np.concatenate([order[place < most], random.permutation(np.flatnonzero(apart))[:_PAIRS_APART]])
     row.sort()
     a, b, together = a[row], b[row], together[row]
     weight = np.ones(len(row))
-    kept = np.minimum(sizes, _PAIRS_OF_GROUP)
-    weight[together] = np.minimum(1.0, _GROUP_CAP / kept[group[a[together]]])
-    # The good stand for all of them.
+    weight[together] = np.minimum(1.0, _GROUP_CAP / np.minimum(sizes, most)[group[a[together]]])
+    # Those drawn stand for all that do not act together.
     weight[~together] = max(1.0, float(apart.sum()) / max(1, int((~together).sum())))
     folds = np.asarray(snapshot.folds)
     fold = np.where(folds[a] == folds[b], folds[a], -1).astype(np.int32)
-    return _Examples(row, together, weight, fold), int((sizes > 0).sum())
+    return _Examples(row, together, weight, fold), groups
 
 
-def _known_groups(snapshot: Snapshot) -> NDArray[np.int64]:
-    """``int64[A]``: number of each account's known group of role ``train``, the first if several; else -1."""
-    group = np.full(snapshot.n_accounts, -1, np.int64)
+def _known_groups(snapshot: Snapshot) -> Any:
+    """``[A, G]`` sparse: which known groups of role ``train`` each account belongs to."""
+    from scipy.sparse import csr_array  # here: importing the package stays light
+
     known = snapshot.groups.filter(pl.col("role") == "train")
-    if known.height:
-        number = known.select(pl.struct("mapping", "group").rank("dense")).to_series().to_numpy()
-        group[known["account"].to_numpy()[::-1]] = number.astype(np.int64)[::-1] - 1
-    return group
+    account = known["account"].to_numpy().astype(np.int64)
+    number = known.select(pl.struct("mapping", "group").rank("dense")).to_series().to_numpy().astype(np.int64)
+    shape = (snapshot.n_accounts, int(number.max(initial=0)))
+    return csr_array((np.ones(len(account), np.int8), (account, number - 1)), shape=shape)
 
 
 def _grow(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -48,6 +49,10 @@ class Weighing:
     scores: NDArray[np.floating[Any]] | None = None
     model: PairModel | None = None
 
+    @cached_property
+    def _profiles(self) -> NDArray[np.float32]:
+        return profiles(self.snapshot, None, self.horizon)
+
     def accounts(self) -> NDArray[np.int64]:
         """Accounts that are visible and no hubs."""
         view = view_of(self.snapshot)
@@ -65,11 +70,10 @@ class Weighing:
         Returns:
             The pairs.
         """
-        behaviour = profiles(self.snapshot, None, self.horizon) if table is None else table
+        behaviour = self._profiles if table is None else table
         first_seen_ms = np.asarray(self.snapshot.first_seen_ms)
         near = behaviour_neighbours(behaviour, first_seen_ms, self.accounts())
-        age_rank = np.asarray(view_of(self.snapshot).age_rank)
-        pairs = Pairs.of(links, near, behaviour, first_seen_ms, age_rank)
+        pairs = Pairs.of(links, near, behaviour, first_seen_ms)
         return pairs.uncut(self.snapshot, self.horizon)
 
     def weighed(
@@ -94,8 +98,7 @@ class Weighing:
         if self.model is None:
             return links
         if pairs is None:
-            table = profiles(self.snapshot, None, self.horizon)
-            pairs = self.pairs(links, table if order is None else table[order])
+            pairs = self.pairs(links, None if order is None else self._profiles[order])
         weight = np.sqrt(self.model.probability(pairs))
         if self.scores is not None:
             given = np.asarray(self.scores, np.float64)
@@ -117,7 +120,7 @@ class Weighing:
         Returns:
             The links.
         """
-        table = profiles(self.snapshot, None, self.horizon)[order]
+        table = self._profiles[order]
         seen = np.flatnonzero(np.asarray(self.snapshot.first_pos) < self.horizon)
         chance = links_of_graph(self.snapshot, graph, table, seen, self.horizon, self.config)
         if self.model is None:

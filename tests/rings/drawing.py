@@ -184,6 +184,8 @@ def troupes(
     role: str = "train",
     told: int | None = None,
     shuffled: bool = False,
+    good: bool = True,
+    drift: bool = False,
 ) -> tuple[Snapshot, list[list[int]]]:
     """A platform with troupes of 6: together within a day, behaving alike; every third one on one device.
 
@@ -197,6 +199,8 @@ def troupes(
         role: What the known groups are for.
         told: Number of troupes that somebody knows; all if None.
         shuffled: Whether the known groups are dealt out at random instead.
+        good: Whether anybody is known to be good.
+        drift: Whether behaviour changes with the age of the platform, so that who came together is alike.
 
     Returns:
         Its snapshot, and the account indices of each troupe.
@@ -209,11 +213,19 @@ def troupes(
     def account(name: str, day: float, device: str, behaviour: tuple[float, ...], *rest: str) -> None:
         rows.append([name, Game.at(day * 60 * 24), device, *(round(one, 3) for one in behaviour), *rest])
 
-    def some_behaviour() -> tuple[float, ...]:
-        return (draw.uniform(5, 90), draw.uniform(18, 80), draw.uniform(0, 40))
+    honest = "good" if good else ""
+
+    def some_behaviour(day: float) -> tuple[float, ...]:
+        far = day / days if drift else 0.0
+        return (
+            draw.uniform(5, 90) * (1 - far) + far * 60,
+            draw.uniform(18, 80) + 300 * far,
+            draw.uniform(0, 40) + 200 * far,
+        )
 
     for troupe in range(n_troupes):
-        day, usual = draw.uniform(1, days), some_behaviour()
+        day = draw.uniform(1, days)
+        usual = some_behaviour(day)
         for at in range(6):
             alike = tuple(one * draw.uniform(0.97, 1.03) for one in usual)
             device = f"farm{troupe}" if troupe % 3 == 0 else f"own-t{troupe}-{at}"
@@ -221,12 +233,11 @@ def troupes(
             account(f"t{troupe:02}-{at}", day + draw.random(), device, alike, "bad" if group else "", group)
     for family in range(40):
         for at in range(3):
-            account(
-                f"f{family:02}-{at}", draw.uniform(0, days), f"home{family}", some_behaviour(), "good", ""
-            )
+            day = draw.uniform(0, days)
+            account(f"f{family:02}-{at}", day, f"home{family}", some_behaviour(day), honest, "")
     for at in range(n_strangers):
-        verdict = "good" if at % 2 else ""
-        account(f"x{at:04}", draw.uniform(0, days), f"own-x{at}", some_behaviour(), verdict, "")
+        day = draw.uniform(0, days)
+        account(f"x{at:04}", day, f"own-x{at}", some_behaviour(day), honest if at % 2 else "", "")
     if shuffled:
         dealt = [row[-1] for row in rows]
         draw.shuffle(dealt)

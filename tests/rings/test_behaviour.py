@@ -52,6 +52,24 @@ def test_only_accounts_that_appeared_around_the_same_time_are_looked_at() -> Non
     assert {(0, 1), (3, 4), (1005, 1009)} <= pairs_of(found)
 
 
+def test_of_equally_near_ones_those_closest_in_time_are_neighbours() -> None:
+    table = np.concatenate([np.ones((600, 2)), np.zeros((1, 2))]).astype(np.float32)
+    found = behaviour_neighbours(table, np.arange(601), np.arange(601))
+    inner = found.b < 600
+    assert (found.b - found.a)[inner].max() <= NEIGHBOURS
+    middle = found.b[found.a == 300] - 300
+    assert sorted(middle.tolist()) == [1, 2, 3, 4, 5]
+
+
+def test_the_order_of_a_file_decides_nothing_among_those_of_one_time() -> None:
+    # Two thousand sign-ups of one day, sorted by group: neighbours must not be those of the next lines.
+    found = behaviour_neighbours(np.ones((2000, 1), np.float32), np.zeros(2000, np.int64), np.arange(2000))
+    assert len(found) == 0 or np.median(found.b - found.a) > 100
+    table = np.random.default_rng(0).integers(0, 2, (2000, 2)).astype(np.float32)
+    found = behaviour_neighbours(table, np.zeros(2000, np.int64), np.arange(2000))
+    assert np.median(found.b - found.a) > 100
+
+
 def test_accounts_without_a_time_have_no_neighbours() -> None:
     table, seen_ms = drawn(3, 40)
     seen_ms[:10] = NO_TIME

@@ -12,9 +12,9 @@ import rings
 from graph_etl import Snapshot
 from rings.behaviour import NEIGHBOURS
 from rings.links import LinkConfig
-from rings.pairs import PairModel, Pairs, _in_common, learn_pairs, pair_columns
+from rings.pairs import PairModel, Pairs, _in_common, _known_groups, learn_pairs, pair_columns
 from rings.weighing import Weighing
-from tests.rings.drawing import troupes, with_cut
+from tests.rings.drawing import Game, troupes, with_cut
 
 
 def pairs_of(snapshot: Snapshot) -> Pairs:
@@ -115,6 +115,59 @@ def test_few_groups_teach_nothing(tmp_path: Path) -> None:
 def test_groups_dealt_out_at_random_teach_nothing(tmp_path: Path) -> None:
     snapshot, _ = troupes(tmp_path, seed=1, shuffled=True)
     assert learn_pairs(snapshot, pairs_of(snapshot)) is None
+
+
+def test_where_nobody_is_known_to_be_good_strangers_are_no_rings(tmp_path: Path) -> None:
+    for seed in (5, 7):
+        snapshot, groups = troupes(
+            tmp_path / str(seed), seed, n_troupes=24, n_strangers=700, good=False, drift=True
+        )
+        run = rings.find(snapshot)
+        assert run.manifest["pair_model"] is not None
+        members = set(np.concatenate(groups).tolist())
+        sure = run.members.join(run.table.filter(pl.col("q_value") < 0.05), on="ring")
+        strange = sure.group_by("ring").agg((~pl.col("account").is_in(list(members))).mean().alias("share"))
+        assert (strange["share"] > 0.5).sum() <= 1
+        assert strange.height >= 16
+
+
+def test_verdicts_that_are_hidden_teach_nothing(platform: tuple[Snapshot, list[list[int]]]) -> None:
+    snapshot, _ = platform
+    pairs = pairs_of(snapshot)
+    nobody = np.full(snapshot.n_accounts, -1, np.int8)
+    assert learn_pairs(snapshot, pairs, verdicts=nobody) != learn_pairs(snapshot, pairs)
+    told, hidden = rings.find(snapshot), rings.find(snapshot, verdicts=nobody)
+    assert told.id != hidden.id
+
+
+def test_an_account_of_two_groups_acts_together_with_both(tmp_path: Path) -> None:
+    snapshot, groups = troupes(tmp_path, seed=1)
+    both = pl.DataFrame(
+        {"account": [groups[0][0]], "group": ["g1"], "role": ["train"], "mapping": [0]},
+        schema=snapshot.groups.schema,
+    )
+    pl.concat([snapshot.groups, both]).write_parquet(snapshot.path / "groups.parquet")
+    again = Snapshot.open(snapshot.path)
+    known = _known_groups(again)
+    assert known.shape[1] == len(groups)
+    one, first, second = groups[0][0], groups[0][1], groups[1][1]
+    assert known[[one]].multiply(known[[first]]).sum() == 1
+    assert known[[one]].multiply(known[[second]]).sum() == 1
+    assert known[[first]].multiply(known[[second]]).sum() == 0
+    assert learn_pairs(again, pairs_of(again)) is not None
+
+
+def test_accounts_of_one_time_are_no_places_apart(tmp_path: Path) -> None:
+    game = Game()
+    for at in range(60):
+        game.signup(f"a{at:02}", 60.0 * (at // 20), form_s=float(at % 7))
+    pairs = pairs_of(game.build(tmp_path))
+    names = pair_columns(pairs.profiles.shape[1])
+    column = dict(zip(names, pairs.features(np.arange(len(pairs))).T, strict=True))
+    together = column["gap_hours"] == 0
+    assert together.any()
+    assert not column["places_apart"][together].any()
+    assert (column["places_apart"][~together] > 0).all()
 
 
 def test_profiles_of_another_width_are_refused(platform: tuple[Snapshot, list[list[int]]]) -> None:
