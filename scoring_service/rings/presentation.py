@@ -61,8 +61,9 @@ def _counterpart(piece: Piece) -> str:
 
 def _burst(piece: Piece) -> str:
     amount, unit = piece["span"]
+    when = f"within {amount} {unit}" if piece["span_ms"] else "at the same time"
     return (
-        f"{_share(piece)} first appeared ({_spoken(piece['event'])}) within {amount} {unit}; "
+        f"{_share(piece)} first appeared ({_spoken(piece['event'])}) {when}; "
         f"{piece['platform_accounts']:,} on the whole platform did then"
     )
 
