@@ -92,8 +92,8 @@ class RingLeftOut(BaseModel):
     account_id: str
     code: str = Field(
         description="`cut_by_person`, `is_hub`, `other_ring`, `behaves_differently`, `apart_in_time`, "
-        "`unlikely_pair`, `weak_links`, `few_links`, `too_few`, `loose`, `not_joined` or `only_hub`; new ones "
-        "may come."
+        "`unlikely_pair`, `weak_links`, `few_links`, `too_few`, `loose`, `not_joined` or `only_hub`; new "
+        "ones may come."
     )
     strength: float = Field(
         description="Weight of its strongest link with a member; without one, what sharing alone would make."
