@@ -84,7 +84,8 @@ def communities(links: Links, n_accounts: int, config: CommunityConfig, seed: in
 
 
 @njit(cache=True)
-def _root(parent: Any, at: int) -> int:
+def root_of(parent: Any, at: int) -> int:
+    """The root of a tree of a union-find forest; the way there is halved."""
     while parent[at] != at:
         parent[at] = parent[parent[at]]
         at = parent[at]
@@ -97,14 +98,14 @@ def _cut_weak(a: Any, b: Any, weight: Any, part: Any, weak: float) -> None:
     parent = np.arange(len(part))
     for link in range(len(a)):
         if part[a[link]] == part[b[link]] and weight[link] >= weak:
-            left = _root(parent, a[link])
-            right = _root(parent, b[link])
+            left = root_of(parent, a[link])
+            right = root_of(parent, b[link])
             if left < right:
                 parent[right] = left
             else:
                 parent[left] = right
     for at in range(len(part)):
-        part[at] = _root(parent, at)
+        part[at] = root_of(parent, at)
 
 
 @njit(cache=True)

@@ -93,10 +93,7 @@ def _touches(
     horizon: int,
 ) -> dict[str, NDArray[Any]]:
     pointers, neighbours, positions = pairs
-    starts = np.asarray(pointers)[nodes]
-    lengths = np.asarray(pointers)[nodes + 1] - starts
-    ends = np.cumsum(lengths)
-    index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    index, lengths = entries_of(pointers, nodes)
     node = np.asarray(neighbours)[index]
     pos = np.asarray(positions)[index]
     kept = (pos < horizon) & (np.asarray(hub_since)[node] >= horizon) & (node != np.repeat(nodes, lengths))
@@ -106,6 +103,25 @@ def _touches(
         "side": np.full(int(kept.sum()), side, np.int16),
         "pos": pos[kept].astype(np.int64),
     }
+
+
+def entries_of(
+    pointers: NDArray[Any], nodes: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the entries of some nodes lie in lists that follow one another.
+
+    Args:
+        pointers: ``int64[N + 1]``, where each node's list begins.
+        nodes: ``int[n]``, whose entries.
+
+    Returns:
+        ``int64[E]`` places of the entries, node by node, and ``int64[n]``, how many each node has.
+    """
+    starts = np.asarray(pointers)[nodes]
+    lengths = np.asarray(pointers)[nodes + 1] - starts
+    ends = np.cumsum(lengths)
+    index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    return index, lengths
 
 
 def named_nodes(found: Contacts) -> pl.DataFrame:

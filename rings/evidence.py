@@ -13,7 +13,7 @@ from graph_etl import NO_TIME
 from rings.assessment import arrivals_of, honest_story, minimal_set, strongest_ties
 from rings.communities import CommunityConfig
 from rings.contacts import Contacts, contacts, identifier_groups, inner_interactions, named_nodes
-from rings.honest import Honest, honest
+from rings.honest import Honest, honest, with_verdicts
 from rings.left_out import hubs_touched
 from rings.links import SYNCHRONY, LinkConfig, derived_kinds
 from rings.minimal import Minimal, minimal
@@ -56,6 +56,7 @@ class Grounds:
         unweighed: The links before a learned model weighed them; None where none did.
         in_step: What behaviour alone would make of pairs, see `rings.minimal.behaviour_alone`; None where
             links say of themselves what is synchrony.
+        compared: The rings held against honest stories without any verdict, where that was done already.
     """
 
     snapshot: Snapshot
@@ -71,11 +72,14 @@ class Grounds:
     config: LinkConfig = field(default_factory=LinkConfig)
     unweighed: Links | None = None
     in_step: Links | None = None
+    compared: Honest | None = None
 
     @cached_property
     def honest(self) -> Honest:
         """How well something honest explains each ring."""
-        return honest(self.snapshot, self.member, self.known_bad, self.horizon)
+        if self.compared is None:
+            return honest(self.snapshot, self.member, self.known_bad, self.horizon)
+        return with_verdicts(self.compared, self.member, self.known_bad)
 
     @cached_property
     def minimal(self) -> list[Minimal]:

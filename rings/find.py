@@ -13,7 +13,7 @@ import polars as pl
 from graph_etl import NO_TIME
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
-from rings.honest import EXPLAINED, benign
+from rings.honest import EXPLAINED, honest
 from rings.identity import Identities, identify
 from rings.left_out import left_out, named_rings
 from rings.links import LinkConfig, Links
@@ -114,8 +114,8 @@ def find(
     tested = _test(weighing, links, member, grouping, seed)
     known = label == 1
     # Without verdicts: those are told of and move no ring.
-    honest = benign(snapshot, member, horizon=horizon)
-    score, rank_of = _rank(scores, member, tested, honest)
+    compared = honest(snapshot, member, horizon=horizon)
+    score, rank_of = _rank(scores, member, tested, compared.probability)
     inside = member >= 0
     member[inside] = rank_of[member[inside]]
     order = np.argsort(rank_of, kind="stable")
@@ -137,6 +137,7 @@ def find(
         config=config,
         unweighed=None if weighing.model is None else unweighed,
         in_step=in_step,
+        compared=compared.take(order),
     )
     pieces = evidence(grounds)
     names = _identities(snapshot, grounds, previous)

@@ -25,7 +25,7 @@ the same time came first nobody knows: what counts is how likely both stories br
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -98,25 +98,19 @@ class Honest:
     churn: NDArray[np.float64]
     log_odds: dict[str, NDArray[np.float64]]
 
+    def take(self, rings: NDArray[np.int64]) -> Honest:
+        """The same of some rings, in another order.
 
-def benign(
-    snapshot: Snapshot,
-    member: NDArray[np.int32],
-    known_bad: NDArray[np.bool_] | None = None,
-    horizon: int | None = None,
-) -> NDArray[np.float64]:
-    """Tell how probable it is that each ring has an honest explanation.
+        Args:
+            rings: ``int64[n]`` numbers of rings.
 
-    Args:
-        snapshot: The snapshot.
-        member: ``int32[A]``, ring of each account or -1.
-        known_bad: ``bool[A]``, accounts that people know to be bad; nobody is if None.
-        horizon: Entries with a position below it count; all if None.
-
-    Returns:
-        ``float64[R]`` in (0, 1); rings with `EXPLAINED` and more belong after the suspicious ones.
-    """
-    return honest(snapshot, member, known_bad, horizon).probability
+        Returns:
+            The comparison of these.
+        """
+        odds = {name: values[rings] for name, values in self.log_odds.items()}
+        return Honest(
+            self.probability[rings], self.alike[rings], self.spacing[rings], self.churn[rings], odds
+        )
 
 
 def honest(
@@ -130,11 +124,11 @@ def honest(
     Args:
         snapshot: The snapshot.
         member: ``int32[A]``, ring of each account or -1.
-        known_bad: ``bool[A]``, accounts that people know to be bad; nobody is if None.
+        known_bad: ``bool[A]``, accounts that people know to be bad; verdicts say nothing if None.
         horizon: Entries with a position below it count; all if None.
 
     Returns:
-        The comparison.
+        The comparison; rings of a probability of `EXPLAINED` and more belong after the suspicious ones.
     """
     seen = snapshot.end_horizon if horizon is None else horizon
     n_rings = int(member.max(initial=-1)) + 1
@@ -147,34 +141,65 @@ def honest(
         "behaviour": told * (-np.log(_ALIKE_POWER) - (_ALIKE_POWER - 1.0) * np.log(np.maximum(alike, 0.01))),
         "arrivals": arrivals,
         "size": _size(size),
-        "verdicts": _verdicts(snapshot, member, known_bad, n_rings),
+        "verdicts": np.zeros(n_rings),
         "churn": np.where(
             np.isnan(churn), 0.0, -np.minimum(size, MOST_TOLD) * np.log(0.5 + np.nan_to_num(churn))
         ),
     }
     odds = {name: np.clip(values, -_LOUDEST, _LOUDEST) for name, values in odds.items()}
-    total = np.sum(list(odds.values()), axis=0)
-    if known_bad is not None:
-        n_bad = np.bincount(member[known_bad & (member >= 0)], minlength=n_rings)
-        mostly = (n_bad > 0) & (n_bad >= MOSTLY_BAD * size - 1e-9)
-        total = np.where(mostly, np.minimum(total, odds["verdicts"]), total)
-    return Honest(1.0 / (1.0 + np.exp(-total)), alike, spacing, churn, odds)
+    found = Honest(_probability(_total(odds)), alike, spacing, churn, odds)
+    return found if known_bad is None else with_verdicts(found, member, known_bad)
+
+
+def with_verdicts(found: Honest, member: NDArray[np.int32], known_bad: NDArray[np.bool_]) -> Honest:
+    """What verdicts make of a comparison that leaves them out.
+
+    Args:
+        found: The comparison without verdicts.
+        member: ``int32[A]``, ring of each account or -1.
+        known_bad: ``bool[A]``, accounts that people know to be bad.
+
+    Returns:
+        The comparison with them.
+    """
+    n_rings = len(found.probability)
+    usual = min(_BAD_IN_RINGS, (float(known_bad.sum()) + 1.0) / (len(member) + 2.0))
+    n_bad = np.bincount(member[known_bad & (member >= 0)], minlength=n_rings)
+    verdicts = np.clip(np.minimum(n_bad, MOST_TOLD) * np.log(usual / _BAD_IN_RINGS), -_LOUDEST, _LOUDEST)
+    odds = found.log_odds | {"verdicts": verdicts}
+    size = np.bincount(member[member >= 0], minlength=n_rings)
+    mostly = (n_bad > 0) & (n_bad >= MOSTLY_BAD * size - 1e-9)
+    total = _total(odds)
+    total = np.where(mostly, np.minimum(total, verdicts), total)
+    return replace(found, probability=_probability(total), log_odds=odds)
+
+
+def _total(odds: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.asarray(np.sum(list(odds.values()), axis=0), np.float64)
+
+
+def _probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-log_odds)), np.float64)
+
+
+def spread_over(accounts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Some accounts of a list, evenly spread over it, its first and last among them.
+
+    Args:
+        accounts: ``int64[n]``.
+        most: How many at most.
+
+    Returns:
+        ``int64[m]``.
+    """
+    places = np.linspace(0, len(accounts) - 1, min(len(accounts), most))
+    return accounts[np.unique(places.astype(np.int64))]
 
 
 def _size(size: NDArray[np.float64]) -> NDArray[np.float64]:
     n = np.maximum(size, 2.0)
     honest_size = (1.0 - _OFFICES) * 0.5 ** (n - 1.0) + _OFFICES * n**-2.0 / _ZETA_2
     return np.asarray(np.log(honest_size) - np.log(n**-1.5 / _ZETA_15), np.float64)
-
-
-def _verdicts(
-    snapshot: Snapshot, member: NDArray[np.int32], known_bad: NDArray[np.bool_] | None, n_rings: int
-) -> NDArray[np.float64]:
-    if known_bad is None:
-        return np.zeros(n_rings)
-    usual = min(_BAD_IN_RINGS, (float(known_bad.sum()) + 1.0) / (snapshot.n_accounts + 2.0))
-    bad = np.bincount(member[known_bad & (member >= 0)], minlength=n_rings)
-    return np.asarray(np.minimum(bad, MOST_TOLD) * np.log(usual / _BAD_IN_RINGS), np.float64)
 
 
 def _arrivals(
@@ -237,10 +262,7 @@ def _alike(snapshot: Snapshot, member: NDArray[np.int32], n_rings: int, horizon:
     inside = np.flatnonzero(member >= 0)
     inside = inside[np.argsort(member[inside], kind="stable")]
     ends = np.searchsorted(member[inside], np.arange(n_rings + 1))
-    chosen = [
-        inside[low + np.unique(np.linspace(0, high - low - 1, min(high - low, _COMPARED)).astype(np.int64))]
-        for low, high in pairwise(ends.tolist())
-    ]
+    chosen = [spread_over(inside[low:high], _COMPARED) for low, high in pairwise(ends.tolist())]
     alike = np.full(n_rings, 0.5)
     start = 0
     while start < n_rings:

@@ -147,6 +147,18 @@ def closeness(gap_ms: int, scale_ms: float, apart: float) -> Any:
 
 
 @compiled
+def synchrony_of(strengths: Strengths, alike: float, usual: float, gap_ms: int) -> Any:
+    """Weight that two accounts get for having appeared together, more alike than ``usual``."""
+    return (
+        strengths.synchrony
+        * (alike - usual)
+        / (1.0 - usual + 0.1)
+        * alike
+        * np.exp(-gap_ms / strengths.synchrony_ms)
+    )
+
+
+@compiled
 def _profile_of(
     graph: Graph, profiles: Any, account: int, horizon: int, extras: Extras, own: Any, out: Any
 ) -> None:
@@ -496,13 +508,7 @@ def _weigh(
         weight = _tie(found, index) * alike**strengths.alike_power
         beside = 0.0
         if found.beside[index] > 0.0 and alike > usual and gap_ms >= 0:
-            beside = (
-                strengths.synchrony
-                * (alike - usual)
-                / (1.0 - usual + 0.1)
-                * alike
-                * np.exp(-gap_ms / strengths.synchrony_ms)
-            )
+            beside = synchrony_of(strengths, alike, usual, gap_ms)
         weight = 1.0 - (1.0 - weight) * (1.0 - beside)
         if weight < strengths.least or weight <= 0.0:
             continue

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
-from numba import njit
 
 from features import last_time_ms, profiles, view_of
-from features.profile import similarity
+from rings.contacts import entries_of
+from rings.honest import likeness, spread_over
 from rings.links import derived_kinds
 from rings.wording import counted, noun
 
@@ -137,10 +137,7 @@ def _sharing(grounds: Grounds, linked: pl.DataFrame) -> pl.DataFrame:
     node = rows["node"].to_numpy().astype(np.int64)
     plain = ~np.isin(np.asarray(snapshot.node_kind)[node], derived)
     ring, node = rows["ring"].to_numpy().astype(np.int64)[plain], node[plain]
-    starts = np.asarray(pointers)[node]
-    lengths = np.asarray(pointers)[node + 1] - starts
-    ends = np.cumsum(lengths)
-    index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    index, lengths = entries_of(pointers, node)
     account = np.asarray(view.node_account)[np.asarray(neighbours)[index]].astype(np.int64)
     home = np.repeat(ring, lengths)
     rare = np.repeat(1.0 / np.maximum(1.0, np.log2(np.maximum(lengths, 2))), lengths)
@@ -172,36 +169,36 @@ def _alike(grounds: Grounds, table: pl.DataFrame) -> pl.DataFrame:
     members_alike = np.full(table.height, np.nan)
     rows = np.flatnonzero(~table["linked"].to_numpy())
     if len(rows):
-        ring, account = table["ring"].to_numpy(), table["account"].to_numpy()
-        compared = [
-            grounds.accounts[at][
-                np.unique(
-                    np.linspace(
-                        0, len(grounds.accounts[at]) - 1, min(_COMPARED, len(grounds.accounts[at]))
-                    ).astype(np.int64)
-                )
-            ]
-            for at in ring[rows]
-        ]
-        for row, members in zip(rows.tolist(), compared, strict=True):
-            behaviour = profiles(grounds.snapshot, np.append(members, account[row]), grounds.horizon)
-            alike[row], members_alike[row] = _likeness(behaviour)
+        ring = table["ring"].to_numpy()[rows]
+        asked, told = np.unique(ring, return_inverse=True)
+        compared = [spread_over(grounds.accounts[at], _COMPARED) for at in asked]
+        within = [np.triu_indices(len(members), 1) for members in compared]
+        outside = table["account"].to_numpy()[rows]
+        members_alike[rows] = _mean_likeness(
+            grounds,
+            [members[one] for members, (one, _) in zip(compared, within, strict=True)],
+            [members[other] for members, (_, other) in zip(compared, within, strict=True)],
+        )[told]
+        alike[rows] = _mean_likeness(
+            grounds,
+            [compared[at] for at in told],
+            [np.full(len(compared[at]), account) for at, account in zip(told, outside, strict=True)],
+        )
     return table.with_columns(
         alike=pl.Series(alike, dtype=pl.Float64), members_alike=pl.Series(members_alike, dtype=pl.Float64)
     )
 
 
-@njit(cache=True)
-def _likeness(behaviour: Any) -> Any:
-    """Mean similarity of the last row to the others, and of the others to each other."""
-    n_members = len(behaviour) - 1
-    own = 0.0
-    within = 0.0
-    for one in range(n_members):
-        own += similarity(behaviour[one], behaviour[n_members])
-        for other in range(one + 1, n_members):
-            within += similarity(behaviour[one], behaviour[other])
-    return own / max(1, n_members), within / max(1, n_members * (n_members - 1) / 2)
+def _mean_likeness(
+    grounds: Grounds, left: Sequence[NDArray[np.int64]], right: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float64]:
+    """Mean likeness of pairs of accounts, by lists of them; 0 for an empty one."""
+    counts = [len(some) for some in left]
+    accounts, place = np.unique(np.concatenate([*left, *right]), return_inverse=True)
+    table = profiles(grounds.snapshot, accounts, grounds.horizon)
+    found = likeness(table, place[: sum(counts)], place[sum(counts) :])
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return np.bincount(owner, found, minlength=len(counts)) / np.maximum(counts, 1)
 
 
 class _Facts:
@@ -450,10 +447,7 @@ def hubs_touched(grounds: Grounds) -> dict[int, list[tuple[int, int]]]:
     pointers, neighbours, positions = view.pairs(2 * len(view.sides) + 1)
     accounts: NDArray[np.int64] = np.flatnonzero(grounds.member >= 0)
     nodes = np.asarray(view.account_node)[accounts].astype(np.int64)
-    starts = np.asarray(pointers)[nodes]
-    lengths = np.asarray(pointers)[nodes + 1] - starts
-    ends = np.cumsum(lengths)
-    index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
+    index, lengths = entries_of(pointers, nodes)
     node = np.asarray(neighbours)[index]
     ring = np.repeat(grounds.member[accounts], lengths)
     kept = np.asarray(view.hub_since)[node] < grounds.horizon

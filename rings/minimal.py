@@ -22,7 +22,9 @@ from numba import njit
 
 from features import profiles, view_of
 from graph_etl import NO_TIME
+from rings.communities import root_of
 from rings.honest import likeness, usual_likeness
+from rings.kernel import synchrony_of
 from rings.links import DIRECT, SHARED, SYNCHRONY, Links, derived_kinds
 from rings.pairs import Pairs
 
@@ -43,8 +45,6 @@ IN_STEP: Final = -1
 
 # Links whose ends' behaviour is compared at once: bounds the memory, not the result.
 _BLOCK: Final = 1 << 16
-# What is derived from an identifier repeats it: its sharing counts as `LinkConfig.derived` says by default.
-_DERIVED: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def is_dissolved(left: int, size: int) -> bool:
         >>> is_dissolved(6, 12), is_dissolved(5, 12), is_dissolved(2, 3)
         (False, True, True)
     """
-    return 2 * left < size or left < SMALLEST
+    return bool(_dissolved(left, size))
 
 
 def _weight(pieces: Pieces, links: slice) -> float:
@@ -225,17 +225,17 @@ def pieces_of(grounds: Grounds) -> Pieces:
     users = np.maximum(np.diff(view.pairs(2 * len(view.sides))[0])[keys % n_nodes], 2)
     kinds = np.asarray(snapshot.node_kind)[keys % n_nodes]
     derived = np.isin(kinds, list(derived_kinds(snapshot)))
-    raw[at] = np.where(derived, _DERIVED, 1.0) / np.maximum(1.0, np.log2(users))
+    raw[at] = np.where(derived, grounds.config.derived, 1.0) / np.maximum(1.0, np.log2(users))
     left = member[links.a]
     inside = np.flatnonzero((left >= 0) & (left == member[links.b]))
     inside = inside[np.argsort(left[inside], kind="stable")]
     a, b, home = links.a[inside], links.b[inside], left[inside].astype(np.int64)
-    strength = -np.log1p(-np.minimum(links.weight[inside].astype(np.float64), 0.999))
+    strength = _strength_of(links.weight[inside])
     source = links.source[inside]
     if grounds.in_step is None:
         in_step = _synchrony(grounds, a, b, source)
     else:
-        in_step = _strength_of(grounds.in_step, a, b, snapshot.n_accounts)
+        in_step = _strength_in(grounds.in_step, a, b, snapshot.n_accounts)
     alone = (source & (SHARED | DIRECT)) == 0
     in_step = np.where(alone & (source & SYNCHRONY > 0), strength, np.minimum(in_step, strength))
     part_ptr, part, other, parts, loose = _deal_out(
@@ -309,7 +309,7 @@ def _synchrony(
     The usual likeness of accounts that appeared beside an account is taken to be that of random ones: the
     links do not keep it.
     """
-    snapshot, config = grounds.snapshot, grounds.config
+    snapshot, strengths = grounds.snapshot, grounds.config.strengths(grounds.snapshot)
     first_seen_ms = np.asarray(snapshot.first_seen_ms)
     found = np.zeros(len(a), np.float64)
     rows = np.flatnonzero(
@@ -323,13 +323,26 @@ def _synchrony(
         accounts, place = np.unique(np.concatenate([a[here], b[here]]), return_inverse=True)
         table = profiles(snapshot, accounts, grounds.horizon)
         alike = likeness(table, place[: len(here)], place[len(here) :])
-        gap_hours = np.abs(first_seen_ms[a[here]] - first_seen_ms[b[here]]) / 3_600_000.0
-        beside = config.synchrony * alike * np.maximum(0.0, alike - usual) / (1.1 - usual)
-        found[here] = -np.log1p(-beside * np.exp(-gap_hours / config.synchrony_hours))
+        gap_ms = np.abs(first_seen_ms[a[here]] - first_seen_ms[b[here]])
+        found[here] = _strength_of(_synchrony_rows(strengths, alike, usual, gap_ms))
     return found
 
 
-def _strength_of(
+@njit(cache=True)
+def _synchrony_rows(strengths: Any, alike: Any, usual: float, gap_ms: Any) -> Any:
+    out = np.zeros(len(alike), np.float64)
+    for row in range(len(alike)):
+        if alike[row] > usual:
+            out[row] = synchrony_of(strengths, alike[row], usual, gap_ms[row])
+    return out
+
+
+def _strength_of(weight: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Strengths of links: unlike weights they add up. A weight of 1 counts as .999."""
+    return np.asarray(-np.log1p(-np.minimum(weight.astype(np.float64), 0.999)), np.float64)
+
+
+def _strength_in(
     links: Links, a: NDArray[np.int32], b: NDArray[np.int32], n_accounts: int
 ) -> NDArray[np.float64]:
     """Strength of some pairs in links, 0 where they hold none."""
@@ -338,8 +351,7 @@ def _strength_of(
     key = links.a.astype(np.int64) * n_accounts + links.b
     wanted = a.astype(np.int64) * n_accounts + b
     place = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-    weight = np.where(key[place] == wanted, links.weight[place].astype(np.float64), 0.0)
-    return np.asarray(-np.log1p(-np.minimum(weight, 0.999)), np.float64)
+    return _strength_of(np.where(key[place] == wanted, links.weight[place], 0.0))
 
 
 def _attached(grounds: Grounds) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -432,14 +444,6 @@ def _deal_out(
 
 
 @njit(cache=True)
-def _root(parent: Any, at: int) -> int:
-    while parent[at] != at:
-        parent[at] = parent[parent[at]]
-        at = parent[at]
-    return at
-
-
-@njit(cache=True)
 def _parts_left(size: int, a: Any, b: Any, strength: Any, least: float, parent: Any, count: Any) -> int:
     """Join what links of at least ``least`` hold together; return the root of the largest part."""
     for at in range(size):
@@ -447,12 +451,12 @@ def _parts_left(size: int, a: Any, b: Any, strength: Any, least: float, parent: 
         count[at] = 0
     for link in range(len(a)):
         if strength[link] >= least:
-            left, right = _root(parent, a[link]), _root(parent, b[link])
+            left, right = root_of(parent, a[link]), root_of(parent, b[link])
             if left != right:
                 parent[max(left, right)] = min(left, right)
     best = 0
     for at in range(size):
-        parent[at] = _root(parent, at)
+        parent[at] = root_of(parent, at)
         count[parent[at]] += 1
     for at in range(size):
         if count[at] > count[best]:
@@ -472,7 +476,7 @@ def _strengths(ptr: Any, part: Any, other: Any, parts: Any, loose: Any, gone: An
 
 @njit(cache=True)
 def _dissolved(left: int, size: int) -> bool:
-    return 2 * left < size or left < 3
+    return 2 * left < size or left < SMALLEST
 
 
 @njit(cache=True)

@@ -42,7 +42,6 @@ class Pictures:
         self._grounds = grounds
         self._roles = roles
         self._ties = ties
-        self._drawing = -1
         self._derived = derived_kinds(grounds.snapshot)
         contacts = grounds.contacts
         drawn = contacts.shared.filter(pl.col("place") < MOST_NODES - 2)
@@ -81,15 +80,14 @@ class Pictures:
         """
         grounds = self._grounds
         snapshot = grounds.snapshot
-        self._drawing = ring
         accounts = grounds.accounts[ring]
         kept = accounts[np.argsort(-self._ties[accounts], kind="stable")][:_MOST_MEMBERS]
         nodes: dict[int, dict[str, Any]] = {}
         for account in kept:
             node = int(snapshot.account_node[account])
-            nodes[node] = self._node(node)
+            nodes[node] = self._node(node, ring)
         for node in grounds.nearest[ring]:
-            nodes.setdefault(node, self._node(node))
+            nodes.setdefault(node, self._node(node, ring))
         edges: list[dict[str, Any]] = []
         told: set[tuple[int, int, str]] = set()
         rows = self._touches[int(self._touch_bounds[ring]) : int(self._touch_bounds[ring + 1])]
@@ -99,7 +97,7 @@ class Pictures:
             if node not in nodes:
                 if len(nodes) >= MOST_NODES:
                     continue
-                nodes[node] = self._node(node) | {"users": users}
+                nodes[node] = self._node(node, ring) | {"users": users}
             own = int(snapshot.account_node[account])
             if own not in nodes:
                 continue
@@ -124,13 +122,13 @@ class Pictures:
                 nodes[node]["minimal"] = True
         return {"nodes": list(nodes.values()), "edges": edges}
 
-    def _node(self, node: int) -> dict[str, Any]:
+    def _node(self, node: int, ring: int) -> dict[str, Any]:
         account = int(self._grounds.snapshot.node_account[node])
         named = self._grounds.named(node)
         shown = {"id": node, "kind": named["kind"], "key": named["key"], "label": named["shown"]}
         if account >= 0:
             shown |= {"account": account, "known_bad": bool(self._grounds.known_bad[account])}
-            if int(self._grounds.member[account]) == self._drawing:
+            if int(self._grounds.member[account]) == ring:
                 shown |= {"role": self._roles[account], "member": True}
         return shown
 

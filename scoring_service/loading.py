@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -61,6 +61,7 @@ class Shadow:
     Attributes:
         bundle: The bundle.
         scorer: Scores with it.
+        moments: Those that its models know.
         answers: Answers that both scored.
         errors: Answers at which the shadow failed.
         other_decisions: Answers on which it would have decided otherwise.
@@ -70,6 +71,7 @@ class Shadow:
 
     bundle: gnn.Bundle
     scorer: gnn.Scorer
+    moments: Moments
     answers: int = 0
     errors: int = 0
     other_decisions: int = 0
@@ -264,9 +266,15 @@ def load(
             problems[part] = Problem(code, f"the {_NAMES[part]} {chosen} cannot be used: {one_line(error)}")
             return None
 
-    def open_bundle(version: str) -> tuple[gnn.Bundle, gnn.Scorer]:
+    start_ms, _ = time_range(snapshot)
+    end_ms = NO_TIME if start_ms is None else last_time_ms(snapshot)
+
+    def moments_of(names: Sequence[str]) -> Moments:
+        return Moments(snapshot, names, None if start_ms is None else end_ms)
+
+    def open_shadow(version: str) -> Shadow:
         bundle = gnn.Bundle.open(workspace.path_of("bundle", version))
-        return bundle, gnn.Scorer(live, bundle)
+        return Shadow(bundle, gnn.Scorer(live, bundle), moments_of(bundle.moments))
 
     def open_scored_bundle(version: str) -> gnn.Bundle:
         bundle = gnn.Bundle.open(workspace.path_of("bundle", version))
@@ -284,11 +292,9 @@ def load(
         chosen_bundle = bundle
         scorer = attempt("bundle", "bundle_unavailable", lambda _: gnn.Scorer(live, chosen_bundle))
     rings = attempt("rings", "rings_unavailable", open_rings)
-    beside = None if current.get("shadow") is None else attempt("shadow", "shadow", open_bundle)
+    shadow = None if current.get("shadow") is None else attempt("shadow", "shadow", open_shadow)
     problems.pop("shadow", None)
     score, percentile = score_columns(snapshot, None if bundle is None else bundle.scores)
-    start_ms, _ = time_range(snapshot)
-    end_ms = NO_TIME if start_ms is None else last_time_ms(snapshot)
     known_moments = snapshot.manifest["moments"] if bundle is None else bundle.moments
     accounts = AccountRepository(live)
     return Loaded(
@@ -298,10 +304,10 @@ def load(
         accounts=accounts,
         reader=reader,
         policy=policy,
-        moments=Moments(snapshot, list(known_moments), None if start_ms is None else end_ms),
+        moments=moments_of(known_moments),
         bundle=bundle,
         scorer=scorer,
-        shadow=None if beside is None else Shadow(*beside),
+        shadow=shadow,
         rings=rings,
         score=score,
         percentile=percentile,

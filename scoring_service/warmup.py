@@ -57,5 +57,5 @@ def warm_up(loaded: Loaded, risk: RiskService, *, whole: bool = False) -> float:
         _log.error("service.warm_up_failed", error=type(error).__name__, where=places(error))
     if loaded.shadow is not None:
         # What it learnt from the warm-up says nothing about traffic.
-        loaded.shadow = Shadow(loaded.shadow.bundle, loaded.shadow.scorer)
+        loaded.shadow = Shadow(loaded.shadow.bundle, loaded.shadow.scorer, loaded.shadow.moments)
     return time.perf_counter() - started

@@ -1,7 +1,6 @@
 """Which moment of an account's life an event falls into, so that the matching head and thresholds answer."""
 
 from collections.abc import Sequence
-from copy import copy
 
 import numpy as np
 
@@ -25,30 +24,17 @@ class Moments:
         end_ms: Time of the snapshot's last event; None where nothing is timed.
     """
 
-    def __init__(self, snapshot: Snapshot, names: list[str], end_ms: int | None) -> None:
+    def __init__(self, snapshot: Snapshot, names: Sequence[str], end_ms: int | None) -> None:
         first_seen_ms = np.asarray(snapshot.first_seen_ms)
         timed = first_seen_ms[first_seen_ms != NO_TIME]
         self._is_timed = end_ms is not None and len(timed) > 0
-        self._median_age_ms = int(end_ms - np.median(timed)) if end_ms is not None and len(timed) else 0
-        self._name(names)
-
-    def _name(self, names: Sequence[str]) -> None:
+        median_age_ms = int(end_ms - np.median(timed)) if end_ms is not None and len(timed) else 0
         self._by_doing = EVENT in names
         ages = {name: moment_ms(name) for name in names if name != EVENT}
         self._ages: list[tuple[int, str]] = sorted(
-            (self._median_age_ms if age_ms is None else age_ms, name) for name, age_ms in ages.items()
+            (median_age_ms if age_ms is None else age_ms, name) for name, age_ms in ages.items()
         )
         self.last = main_moment(names)
-
-    def of_models(self, names: Sequence[str]) -> "Moments":
-        """Return the moments of other models on the same snapshot.
-
-        Args:
-            names: Moments that they know.
-        """
-        other = copy(self)
-        other._name(names)
-        return other
 
     def of(self, is_known: bool, first_seen_ms: int, time_ms: int) -> str:
         """Return the moment of an event.

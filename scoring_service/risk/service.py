@@ -360,8 +360,7 @@ def _shadow(
     version = str(shadow.bundle.version)
     try:
         # Its models may know other moments than those that answer.
-        known = loaded.moments.of_models(shadow.bundle.moments)
-        moment = known.of(asked.account is not None, int(asked.question.first_seen_ms[0]), time_ms)
+        moment = shadow.moments.of(asked.account is not None, int(asked.question.first_seen_ms[0]), time_ms)
         result = shadow.scorer.score(asked.question, moment)
         beside = replace(
             scored,

@@ -10,7 +10,7 @@ import pytest
 import rings
 from graph_etl import Snapshot
 from rings.evidence import evidence
-from rings.honest import EXPLAINED, Honest, benign, honest
+from rings.honest import EXPLAINED, Honest, honest
 from rings.words import sentences
 from tests.rings.drawing import Game, indices
 from tests.rings.test_minimal import grounds_of
@@ -173,7 +173,7 @@ def test_rings_do_not_depend_on_each_other(snapshot: Snapshot) -> None:
     alone = [compared(snapshot, group).probability[0] for group in (HOME, OFFICE, FARM)]
     assert together.tolist() == alone
     member = np.full(snapshot.n_accounts, -1, np.int32)
-    assert len(benign(snapshot, member)) == 0
+    assert len(honest(snapshot, member).probability) == 0
 
 
 def test_accounts_that_use_more_identifiers_than_others_speak_against_it(tmp_path: Path) -> None:

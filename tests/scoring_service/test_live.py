@@ -238,14 +238,21 @@ def test_broken_generation_is_refused_and_the_old_one_goes_on(
     assert live_of(client).refused is None
 
 
+def twin_of_bundle(place: Workspace) -> Path:
+    """Copy the bundle in use under the name `b0twin`; the folder of the copy."""
+    good = str(place.current()["bundle"])
+    twin = place.path_of("bundle", "b0twin")
+    twin.mkdir()
+    for file in place.path_of("bundle", good).iterdir():
+        (twin / file.name).write_bytes(file.read_bytes().replace(good.encode(), b"b0twin"))
+    return twin
+
+
 def test_bundle_in_the_shadow_is_scored_and_never_answers(
     copied: Workspace, serve_over: Callable[..., Client]
 ) -> None:
     good = str(copied.current()["bundle"])
-    twin = copied.path_of("bundle", "b0twin")
-    twin.mkdir()
-    for file in copied.path_of("bundle", good).iterdir():
-        (twin / file.name).write_bytes(file.read_bytes().replace(good.encode(), b"b0twin"))
+    twin_of_bundle(copied)
     client = serve_over(copied, **AT_ONCE)
     alone = client.risk({**sign_up_event("s"), "event_id": None}).json()
     copied.publish({"shadow": "b0twin"})
@@ -272,11 +279,7 @@ def test_bundle_in_the_shadow_answers_at_the_moment_that_its_own_heads_know(
     copied: Workspace, serve_over: Callable[..., Client]
 ) -> None:
     """The twin's youngest head is called `1h`: a sign-up is asked of it, not of its last one."""
-    good = str(copied.current()["bundle"])
-    twin = copied.path_of("bundle", "b0twin")
-    twin.mkdir()
-    for file in copied.path_of("bundle", good).iterdir():
-        (twin / file.name).write_bytes(file.read_bytes().replace(good.encode(), b"b0twin"))
+    twin = twin_of_bundle(copied)
     manifest = json.loads((twin / "manifest.json").read_text())
     manifest["moments"] = ["1h" if moment == "signup" else moment for moment in manifest["moments"]]
     manifest["heads"]["1h"] = manifest["heads"].pop("signup")
