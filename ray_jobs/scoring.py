@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
-import gnn
-from features import Queries
 from graph_etl import Snapshot
-from ray_jobs.errors import RayMissing
+from ray_jobs.cluster import connected
+from ray_jobs.places import Place, fetched, place_of, published
+from ray_jobs.spreading import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    import gnn
+
+    Progress = Callable[[str, int, int], None]
 
 CHUNK_ACCOUNTS: Final = 16_384
 """Accounts scored at a time: their features at two hops stay well below a gigabyte."""
@@ -40,6 +45,8 @@ def score_accounts(snapshot_path: str, bundle_path: str, accounts: NDArray[np.in
         One row an account in the order asked: ``account`` int32, ``account_id``, ``score`` in [0, 1],
         ``percentile`` 0 to 100.
     """
+    from features import Queries
+
     scorer = _scorer(snapshot_path, bundle_path)
     snapshot = scorer.snapshot
     result = scorer.score(Queries.for_accounts(snapshot, accounts, MOMENT), MOMENT)
@@ -76,45 +83,83 @@ def score_over_ray(
     *,
     address: str | None = None,
     chunk_accounts: int = CHUNK_ACCOUNTS,
+    store: str | None = None,
+    parts: Path | None = None,
+    progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Score all accounts in Ray tasks, one a chunk.
 
     Args:
-        snapshot_path: Folder of the snapshot, on storage that all nodes see.
+        snapshot_path: Folder of the snapshot; nodes that do not see it need a store.
         bundle_path: Folder of the bundle, likewise.
-        address: Address of a running cluster; Ray's own choice if None: `RAY_ADDRESS`, else a cluster on this
-            machine that ends with the call.
+        address: As for `ray_jobs.cluster.connected`.
         chunk_accounts: Accounts of one task.
+        store: Address of a folder through which nodes get snapshot and bundle, once each.
+        parts: Folder that keeps each chunk once it is scored: a run that was killed goes on from there. None:
+            nothing is kept.
+        progress: Told what is done: the step, how many chunks, of how many.
 
     Returns:
         The same bits as `score_here`.
 
     Raises:
         RayMissing: If Ray is not installed.
+        ClusterMissing: If no cluster answers.
+        JobFailed: If a chunk cannot be scored.
     """
-    ray = _ray()
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    try:
-        task = ray.remote(score_accounts)
-        paths = str(snapshot_path.resolve()), str(bundle_path.resolve())
-        parts: Sequence[pl.DataFrame] = ray.get(
-            [task.remote(*paths, chunk) for chunk in _chunks(snapshot_path, chunk_accounts)]
-        )
-    finally:
-        if ours:
-            ray.shutdown()
-    return pl.concat(parts)
+    with connected(address) as ray:
+        places = [
+            place_of(folder) if store is None else published(folder, store)
+            for folder in (snapshot_path, bundle_path)
+        ]
+        chunks = _chunks(snapshot_path, chunk_accounts)
+        # Another bundle, snapshot or cut makes other parts.
+        words = "\0".join([*(place.content_hash for place in places), str(chunk_accounts)])
+        kept = _Parts(None if parts is None else parts / hashlib.sha256(words.encode()).hexdigest()[:16])
+        found = {number: table for number in range(len(chunks)) if (table := kept.read(number)) is not None}
+        missing = [number for number in range(len(chunks)) if number not in found]
+        tell = progress or _silent
+        tell("scoring all accounts", len(found), len(chunks))
+        calls = ((*places, chunks[number]) for number in missing)
+        for at, table in spread(ray, _score_places, calls):
+            kept.write(missing[at], table)
+            found[missing[at]] = table
+            tell("scoring all accounts", len(found), len(chunks))
+    return pl.concat([found[number] for number in range(len(chunks))])
 
 
-def _ray() -> Any:
-    """Return the module `ray`, or say which extra brings it."""
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise RayMissing from None
-    return ray
+class _Parts:
+    """Scored chunks on disk, each whole or not there."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, number: int) -> pl.DataFrame | None:
+        """A chunk that an earlier run scored; None if there is none that can be read."""
+        if self._folder is None:
+            return None
+        try:
+            return pl.read_parquet(self._folder / f"{number:06d}.parquet", glob=False, memory_map=False)
+        except (OSError, pl.exceptions.PolarsError):
+            return None
+
+    def write(self, number: int, table: pl.DataFrame) -> None:
+        """Keep a chunk."""
+        if self._folder is not None:
+            partial = self._folder / f".{number:06d}.partial"
+            table.write_parquet(partial)
+            partial.replace(self._folder / f"{number:06d}.parquet")
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    del step, done, total
+
+
+def _score_places(snapshot: Place, bundle: Place, accounts: NDArray[np.int64]) -> pl.DataFrame:
+    """Score a chunk on a node, which fetches what it does not have."""
+    return score_accounts(str(fetched(snapshot)), str(fetched(bundle)), accounts)
 
 
 def _chunks(snapshot_path: Path, chunk_accounts: int) -> list[NDArray[np.int64]]:
@@ -126,4 +171,7 @@ def _chunks(snapshot_path: Path, chunk_accounts: int) -> list[NDArray[np.int64]]
 @lru_cache(maxsize=1)
 def _scorer(snapshot_path: str, bundle_path: str) -> gnn.Scorer:
     """Open snapshot and bundle once a process: a Ray worker scores many chunks."""
+    # Loads torch, which workers that read files or count edges have no need of.
+    import gnn
+
     return gnn.Scorer(Snapshot.open(snapshot_path), gnn.Bundle.open(bundle_path))

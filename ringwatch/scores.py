@@ -9,6 +9,9 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from graph_etl import Snapshot, Workspace
@@ -38,7 +41,13 @@ class Scores:
         )
 
 
-def current_scores(place: Workspace, snapshot: Snapshot, bundle_version: str | None = None) -> Scores:
+def current_scores(
+    place: Workspace,
+    snapshot: Snapshot,
+    bundle_version: str | None = None,
+    *,
+    by: Callable[[Path, Path], pl.DataFrame] | None = None,
+) -> Scores:
     """Score all accounts with the current bundle, or another.
 
     A bundle that was trained on an earlier snapshot scores the accounts as they stand in this one.
@@ -47,6 +56,7 @@ def current_scores(place: Workspace, snapshot: Snapshot, bundle_version: str | N
         place: The workspace.
         snapshot: A snapshot of it.
         bundle_version: The bundle; the current one if None.
+        by: Scores all accounts, given the folders of snapshot and bundle; `ray_jobs.score_here` if None.
 
     Returns:
         The scores; zeros if there is no bundle yet.
@@ -60,7 +70,7 @@ def current_scores(place: Workspace, snapshot: Snapshot, bundle_version: str | N
 
     path = place.path_of("bundle", version)
     bundle = gnn.Bundle.open(path)
-    found = score_here(snapshot.path, path)
+    found = (by or score_here)(snapshot.path, path)
     held_out = (
         found.select("account_id")
         .join(

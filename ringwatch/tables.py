@@ -11,6 +11,7 @@ from graph_etl.errors import RingwatchError
 from graph_etl.workspace import WorkspaceError, write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from graph_etl import Snapshot, Workspace
@@ -44,13 +45,20 @@ def open_rings(place: Workspace, snapshot: Snapshot) -> RingsRun | None:
     return run if run.manifest.get("snapshot", snapshot.id) == snapshot.id else None
 
 
-def score_table(place: Workspace, snapshot: Snapshot, *, held_out: bool = False) -> pl.DataFrame:
+def score_table(
+    place: Workspace,
+    snapshot: Snapshot,
+    *,
+    held_out: bool = False,
+    by: Callable[[Path, Path], pl.DataFrame] | None = None,
+) -> pl.DataFrame:
     """Score and decide on every account.
 
     Args:
         place: The workspace.
         snapshot: Its current snapshot.
         held_out: Give each account the score of models that were fitted without its fold, where there is one.
+        by: Scores all accounts, given the folders of snapshot and bundle; `ray_jobs.score_here` if None.
 
     Returns:
         Columns `account`, `score`, `percentile`, `decision`, `ring`; all accounts in the snapshot's order.
@@ -66,7 +74,7 @@ def score_table(place: Workspace, snapshot: Snapshot, *, held_out: bool = False)
     if version is None:
         message = f"{place.path}: no bundle yet; make one with `ringwatch train`"
         raise WorkspaceError(message)
-    found = current_scores(place, snapshot)
+    found = current_scores(place, snapshot, by=by)
     scores = found.table(snapshot)
     if held_out:
         judged = ~np.isnan(found.held_out)

@@ -1,6 +1,7 @@
 """Batch scoring gives the same bits however it is cut and wherever it runs."""
 
 import builtins
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -36,12 +37,38 @@ def test_scores_are_those_that_training_stored(timed_build: Built, bundle: gnn.B
     assert here["score"].to_numpy() == pytest.approx(bundle.scores["score"].to_numpy(), abs=1e-12)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_ray_tasks_give_the_same_bits(timed_build: Built, bundle: gnn.Bundle) -> None:
-    path = timed_build.snapshot.path
-    spread = score_over_ray(path, bundle.path, chunk_accounts=100)
-    assert spread.equals(score_here(path, bundle.path))
+def test_tasks_on_two_nodes_give_the_same_bits(
+    timed_build: Built,
+    bundle: gnn.Bundle,
+    ray_cluster: Any,
+    tmp_path: Path,
+) -> None:
+    told: list[tuple[int, int]] = []
+    spread = score_over_ray(
+        timed_build.snapshot.path,
+        bundle.path,
+        address=ray_cluster.address,
+        chunk_accounts=50,
+        store=(tmp_path / "store").as_uri(),
+        parts=tmp_path / "parts",
+        progress=lambda _, done, total: told.append((done, total)),
+    )
+    assert spread.equals(score_here(timed_build.snapshot.path, bundle.path))
+    assert told == [(done, 6) for done in range(7)]
+    # Three of six are lost: the next run scores those alone.
+    for lost in sorted((tmp_path / "parts").rglob("*.parquet"))[:3]:
+        lost.write_bytes(b"PAR1")
+    told.clear()
+    again = score_over_ray(
+        timed_build.snapshot.path,
+        bundle.path,
+        address=ray_cluster.address,
+        chunk_accounts=50,
+        parts=tmp_path / "parts",
+        progress=lambda _, done, total: told.append((done, total)),
+    )
+    assert again.equals(spread)
+    assert told == [(3, 6), (4, 6), (5, 6), (6, 6)]
 
 
 def test_without_ray_the_error_names_the_extra(

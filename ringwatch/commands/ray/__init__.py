@@ -1,0 +1,18 @@
+"""`ringwatch ray`: the heavy steps over a Ray cluster, one module a command."""
+
+__all__ = ["add_to"]
+
+import typer
+
+from ringwatch.commands.ray import score
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    group = typer.Typer(
+        help="The same steps over a Ray cluster, or over one that is started on this machine.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    score.add_to(group)
+    app.add_typer(group, name="ray")
