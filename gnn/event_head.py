@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,17 +13,22 @@ from features.queries import EVENT
 from gnn.blend import Blend
 from gnn.bundle import Head
 from gnn.calibration import Calibration, fit_calibration
+from gnn.growing import HeldOutTrees
 from gnn.inputs import EPOCH_FAMILIES, inputs, places_of
+from gnn.spread import Here
 from gnn.targets import MIN_OF_A_CLASS, EventExamples, Targets, event_examples, targets
-from gnn.trees import ROUNDS, SHAPES, GrowingTrees, Model, Shape, fit_trees, margins
+from gnn.trees import ROUNDS, SHAPES, Model, Shape, fit_trees, margins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
+    from gnn.spread import Shared, Spread
     from graph_etl import Snapshot
     from rings import Epoch
+
+    Tell = Callable[[str, int, int], None]
 
 # Equal parts of the events in time: each but the first is judged by a model of those before it.
 _BLOCKS: Final = 5
@@ -67,7 +73,8 @@ def fit_event_head(
     without: Collection[str] = (),
     seed: int = 0,
     n_threads: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    spread: Spread | None = None,
+    progress: Tell | None = None,
 ) -> EventHead | None:
     """Fit the head that answers at an account's events after its sign-up.
 
@@ -85,6 +92,7 @@ def fit_event_head(
         without: Families of inputs that are left out.
         seed: Of everything random.
         n_threads: Threads of the trees.
+        spread: What runs the blocks; this process, one after another, if None.
         progress: Called with a stage, steps done and steps in all.
 
     Returns:
@@ -100,48 +108,51 @@ def fit_event_head(
     blocks = _blocks(snapshot, examples, seed)
     if not blocks:
         return None
-    tell("features at events", 0, 1)
+    spread = spread or Here()
     asked = np.unique(np.concatenate([examples.position, *(block.past.position for block in blocks)]))
-    columns = inputs(snapshot, Queries.for_events(snapshot, asked), epochs=epochs)
+    columns = _columns(snapshot, asked, epochs, spread, tell)
     columns[:, places_of(snapshot, without)] = np.nan
-    tell("features at events", 1, 1)
-
-    def of(chosen: EventExamples) -> NDArray[np.float32]:
-        return columns[np.searchsorted(asked, chosen.position)]
 
     options: dict[str, Any] = {"seed": seed, "n_threads": n_threads, "model": model}
-    steps = len(SHAPES) + 2
-    tried = []
-    for place, shape in enumerate(SHAPES):
-        tell("trees at events", place, steps)
-        tried.append(_HeldOut(blocks, of, shape, options))
-    best = min(tried, key=lambda one: one.least)
-    tell("trees at events", len(SHAPES), steps)
+
+    def held_out(values: NDArray[np.float32], shape: Shape, note: str = "") -> _HeldOut:
+        return _HeldOut(blocks, asked, values, shape, options, spread, tell, note)
+
+    best = min((held_out(columns, shape) for shape in SHAPES), key=lambda one: one.least)
     bare = None
     places = [at for at in places_of(snapshot, EPOCH_FAMILIES) if not np.isnan(columns[:, at]).all()]
     if places:
-        kept = columns[:, places]
-        columns[:, places] = np.nan
-        bare = _HeldOut(blocks, of, best.shape, options)
-        if _worth_it(best, bare):
-            columns[:, places] = kept
-        else:
-            best = bare
-    tell("trees at events", len(SHAPES) + 1, steps)
+        without_epochs = columns.copy()
+        without_epochs[:, places] = np.nan
+        bare = held_out(without_epochs, best.shape, " without epochs")
+        if not _worth_it(best, bare):
+            best, columns = bare, without_epochs
     held = best.held
     calibration = _calibration(blocks, held)
-    trees = fit_trees(
-        of(examples),
-        examples.label,
-        examples.weight,
-        rounds=best.rounds,
-        shape=best.shape,
-        **options,
-    )
-    tell("trees at events", steps, steps)
+    tell("final fit at events", 0, 1)
+    rows = columns[np.searchsorted(asked, examples.position)]
+    trees = fit_trees(rows, examples.label, examples.weight, rounds=best.rounds, shape=best.shape, **options)
+    tell("final fit at events", 1, 1)
     head = Head(EVENT, trees, Blend(0.0), calibration, contact=False)
     figures = _metrics(blocks, held, calibration, seed) | {"communities": best is not bare}
-    return EventHead(head, margins(trees, of(examples)), figures)
+    return EventHead(head, margins(trees, rows), figures)
+
+
+def _columns(
+    snapshot: Snapshot, asked: NDArray[np.int64], epochs: Sequence[Epoch], spread: Spread, tell: Tell
+) -> NDArray[np.float32]:
+    """Inputs at events, ``float32[Q, F]``."""
+    source, known = spread.share(snapshot), spread.share(epochs)
+    pieces = [partial(_columns_at, source, asked[part], known) for part in spread.parts(len(asked))]
+    parts = spread.each("features at events", pieces, tell)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _columns_at(
+    snapshot: Shared[Snapshot], asked: NDArray[np.int64], epochs: Shared[Sequence[Epoch]]
+) -> NDArray[np.float32]:
+    source = snapshot.get()
+    return inputs(source, Queries.for_events(source, asked), epochs=epochs.get())
 
 
 def _acts_later(snapshot: Snapshot, examples: EventExamples) -> bool:
@@ -178,31 +189,50 @@ class _HeldOut:
 
     Args:
         blocks: The blocks.
-        columns: Inputs of examples.
+        asked: ``int64[Q]`` positions of events, rising.
+        columns: ``float32[Q, F]`` their inputs.
         shape: Of the trees.
         options: Seed, threads and model.
+        spread: What runs the blocks.
+        tell: The progress.
+        note: For the progress.
     """
 
     def __init__(
         self,
         blocks: Sequence[_Block],
-        columns: Callable[[EventExamples], NDArray[np.float32]],
+        asked: NDArray[np.int64],
+        columns: NDArray[np.float32],
         shape: Shape,
         options: dict[str, Any],
+        spread: Spread,
+        tell: Tell,
+        note: str,
     ) -> None:
         self.shape = shape
         self._margins: dict[int, list[NDArray[np.float64]]] = {}
         self.losses: dict[int, NDArray[np.float64]] = {}
         self.weight = np.array([float(block.held_out.weight.sum()) for block in blocks])
+        shared = spread.share(columns)
         models = [
-            GrowingTrees(columns(block.past), block.past.label, block.past.weight, shape=shape, **options)
+            HeldOutTrees(
+                partial(
+                    _inputs,
+                    shared,
+                    np.searchsorted(asked, block.past.position),
+                    np.searchsorted(asked, block.held_out.position),
+                ),
+                block.past.label,
+                block.past.weight,
+                shape=shape,
+                **options,
+            )
             for block in blocks
         ]
-        asked = [columns(block.held_out) for block in blocks]
         for rounds in ROUNDS:
-            found = [
-                margins(model.upto(rounds), rows, rounds) for model, rows in zip(models, asked, strict=True)
-            ]
+            stage = f"{shape} trees at events{note}"
+            pieces = [partial(model.upto, [rounds]) for model in models]
+            found = [margin for (margin,) in spread.each(stage, pieces, tell)]
             self._margins[rounds] = found
             self.losses[rounds] = np.array(
                 [_log_loss(block.held_out, margin) for block, margin in zip(blocks, found, strict=True)]
@@ -221,6 +251,14 @@ class _HeldOut:
     def least(self) -> float:
         """The loss with the best number of trees."""
         return min(map(self.loss, self.losses))
+
+
+def _inputs(
+    columns: Shared[NDArray[np.float32]], past: NDArray[np.int64], held_out: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a block's trees are fitted on, and what they are asked about."""
+    values = columns.get()
+    return values[past], values[held_out]
 
 
 def _log_loss(held_out: EventExamples, margin: NDArray[np.float64]) -> float:

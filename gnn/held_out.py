@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from gnn.growing import HeldOutTrees
 from gnn.inputs import EPOCH_FAMILIES, places_of
-from gnn.trees import ROUNDS, SHAPES, GrowingTrees, Shape, margins
+from gnn.trees import ROUNDS, SHAPES, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from gnn.stages import Moment, Run
+    from gnn.spread import Shared
+    from gnn.stages import Columns, Moment, Run
+    from gnn.validation import Fold
 
 # Inputs prove themselves with so many trees of one shape: where precision is near its best on all sets tried.
 TRIAL_ROUNDS: Final = 150
@@ -91,7 +95,8 @@ class _HeldOut:
         self._run = run
         self._moment = moment
         self._stage = f"{shape} trees at {moment.name}{note}"
-        self._models: list[GrowingTrees] = []
+        columns = run.spread.share(run.columns(moment))
+        self._trees = [self._of_fold(columns, fold) for fold in run.folds]
 
     def upto(self, rounds: int) -> None:
         """Grow on, and add to the table all of ``ROUNDS`` up to there."""
@@ -101,29 +106,24 @@ class _HeldOut:
             return
         for count in wanted:
             self.table[count] = np.full(run.snapshot.n_accounts, np.nan)
-        for number, fold in enumerate(run.folds):
-            run.tell(self._stage, number, len(run.folds))
-            columns = run.columns(self._moment, fold.cut_ms, fold.held_out)
-            if number == len(self._models):
-                self._models.append(self._model(columns, number))
-            trees = self._models[number].upto(rounds)
-            asked = columns[fold.held_out]
-            for count in wanted:
-                self.table[count][fold.held_out] = margins(trees, asked, count)
-        run.tell(self._stage, len(run.folds), len(run.folds))
+        pieces = [partial(trees.upto, wanted) for trees in self._trees]
+        found = run.spread.each(self._stage, pieces, run.tell)
+        for fold, of_fold in zip(run.folds, found, strict=True):
+            for count, margin in zip(wanted, of_fold, strict=True):
+                self.table[count][fold.held_out] = margin
 
-    def _model(self, columns: NDArray[np.float32], number: int) -> GrowingTrees:
-        fold = self._run.folds[number]
+    def _of_fold(self, columns: Shared[Columns], fold: Fold) -> HeldOutTrees:
+        run = self._run
         known = (fold.targets.label[fold.train] >= 0) & self._moment.reached[fold.train]
         rows = fold.train[known]
-        return GrowingTrees(
-            columns[rows],
+        return HeldOutTrees(
+            partial(_inputs, columns, fold.cut_ms, rows, fold.held_out),
             fold.targets.label[rows],
             fold.targets.fit_weight(rows),
-            shape=self.shape,
-            seed=self._run.seed,
-            n_threads=self._run.n_threads,
-            model=self._run.model,
+            self.shape,
+            run.seed,
+            run.n_threads,
+            run.model,
         )
 
     @property
@@ -160,6 +160,14 @@ class _HeldOut:
         margin = self.table[rounds]
         parts: Sequence[NDArray[np.int64] | None] = [None, *(fold.held_out for fold in self._run.folds)]
         return np.array([self.precision(margin, part) for part in parts])
+
+
+def _inputs(
+    columns: Shared[Columns], cut_ms: int | None, rows: NDArray[np.int64], held_out: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a fold's trees are fitted on, and what they are asked about."""
+    seen = columns.get().of(cut_ms, held_out)
+    return seen[rows], seen[held_out]
 
 
 def _worth_it(richer: _HeldOut, plain: _HeldOut, least: float) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from features import Queries
     from gnn.budget import Budget
     from gnn.sage_gain import Gain
+    from gnn.spread import Shared, Spread
     from gnn.targets import Targets
     from gnn.validation import Fold
     from graph_etl import Snapshot
@@ -62,6 +63,38 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """Inputs of all accounts at one moment, as each fold may see them.
+
+    Attributes:
+        snapshot: The snapshot.
+        queries: One question for each account.
+        values: ``float32[A, F]`` without verdicts.
+        contact: Whether contact with known bad accounts is an input.
+        since: ``int64[A]``, from which position each account is known bad.
+        until: ``int64[A]``, up to which.
+    """
+
+    snapshot: Shared[Snapshot]
+    queries: Queries
+    values: NDArray[np.float32]
+    contact: bool
+    since: NDArray[np.int64]
+    until: NDArray[np.int64]
+
+    def of(self, cut_ms: int | None, held_out: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Inputs of all accounts, verdicts of the held-out and those after the cut unknown."""
+        if not self.contact:
+            return self.values
+        snapshot = self.snapshot.get()
+        since = self.since.copy()
+        if cut_ms is not None:
+            since[since >= snapshot.horizon_at(cut_ms)] = np.iinfo(np.int64).max
+        since[held_out] = np.iinfo(np.int64).max
+        return with_contacts(snapshot, self.queries, self.values, since, self.until)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What all stages of one training share.
 
@@ -82,6 +115,8 @@ class Run:
         model: Which trees.
         without: Families of inputs, and stages, that are left out.
         budget: The time that may be taken.
+        spread: What runs the pieces of each stage.
+        shared: The snapshot, for pieces.
     """
 
     snapshot: Snapshot
@@ -100,16 +135,12 @@ class Run:
     model: Model
     without: Collection[str]
     budget: Budget
+    spread: Spread
+    shared: Shared[Snapshot]
 
-    def columns(self, moment: Moment, cut_ms: int | None, held_out: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Inputs of all accounts, verdicts of the held-out and those after the cut unknown."""
-        if not moment.contact:
-            return moment.columns
-        since = self.since.copy()
-        if cut_ms is not None:
-            since[since >= self.snapshot.horizon_at(cut_ms)] = np.iinfo(np.int64).max
-        since[held_out] = np.iinfo(np.int64).max
-        return with_contacts(self.snapshot, moment.queries, moment.columns, since, self.until)
+    def columns(self, moment: Moment) -> Columns:
+        """Inputs of all accounts at a moment, verdicts where it wants them."""
+        return Columns(self.shared, moment.queries, moment.columns, moment.contact, self.since, self.until)
 
     def choosing(self, moment: Moment, margin: NDArray[np.float64]) -> NDArray[np.int64]:
         """Accounts that reached the moment, have a held-out margin and may choose."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,23 +19,28 @@ from gnn.inputs import input_specs, inputs, places_of
 from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import SageInputs, run_sage
 from gnn.sage_gain import Gain, gain_of, held_together
+from gnn.sage_problem import SageProblem
+from gnn.spread import Here
 from gnn.stages import Moment, Run
 from gnn.targets import MIN_OF_A_CLASS, targets
 from gnn.trees import Model, check_model, fit_trees, margins, mixed
 from gnn.validation import TEST, TRAIN, VALIDATION, canonical_order, folds
 from graph_etl import NO_TIME
 from graph_etl.errors import RingwatchError
-from rings import epochs_of
+from rings import epoch_at, epoch_horizons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from gnn.sage_kernel import Sage
+    from gnn.spread import Shared, Spread
     from gnn.targets import Targets
+    from gnn.trees import Trees
     from gnn.validation import Fold
     from graph_etl import Snapshot, Workspace
+    from rings import Epoch
 
 # Networks that GraphSAGE averages where it is blended in.
 _MEMBERS: Final = 3
@@ -55,6 +61,7 @@ def train(
     without: Collection[str] = (),
     n_threads: int | None = None,
     publish: bool = True,
+    spread: Spread | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Bundle:
     """Train a bundle on a snapshot.
@@ -76,6 +83,8 @@ def train(
         n_threads: Threads of trees and GraphSAGE; by the number of accounts if None, since on small data
             starting threads costs more than they bring.
         publish: Whether the bundle becomes the workspace's current one.
+        spread: What runs the independent pieces of each stage; this process, one after another, if None. With
+            the same number of threads all that run GraphSAGE in one process give the same bundle.
         progress: Called with a stage, steps done and steps in all.
 
     Returns:
@@ -89,7 +98,9 @@ def train(
         message = f"snapshot {snapshot.id} holds no accounts; map `accounts` or an account's end of `events`"
         raise TrainingError(message)
     check_model(model)
-    run = _prepare(snapshot, seed, split, model, Budget(budget_s), without, n_threads, progress)
+    run = _prepare(
+        snapshot, seed, split, model, Budget(budget_s), without, n_threads, progress, spread or Here()
+    )
     moments = _moments(run)
     draft = BundleDraft(snapshot, seed, run.final.supervision, len(run.folds), run.epochs, model)
     if run.final.supervision == "label_free":
@@ -110,10 +121,8 @@ def train(
             moment.blend = Blend(0.0)
             moment.gain = None
             _choose(run, moment)
-    for number, moment in enumerate(moments):
-        run.tell("final fit", number, len(moments))
-        _finish(run, moment, sage, draft)
-    run.tell("final fit", len(moments), len(moments))
+    for moment, columns, boosters in _final_trees(run, moments):
+        _finish(run, moment, columns, boosters, sage, draft)
     draft.sage = sage
     draft.left_out = run.budget.left_out
     return draft.write(workspace, publish=publish)
@@ -128,6 +137,7 @@ def _prepare(
     without: Collection[str],
     n_threads: int | None,
     progress: Callable[[str, int, int], None] | None,
+    spread: Spread | None = None,
 ) -> Run:
     judge = final = targets(snapshot)
     chooses = reports = np.ones(snapshot.n_accounts, np.bool_)
@@ -143,9 +153,10 @@ def _prepare(
         )  # better a biased judge than none
     known_bad = known_bad_of(snapshot, untimed=False)
     tell = progress or (lambda _stage, _done, _total: None)
-    tell("communities", 0, 1)
-    epochs = epochs_of(snapshot, snapshot.manifest["moments"], seed)
-    tell("communities", 1, 1)
+    spread = spread or Here()
+    shared = spread.share(snapshot)
+    horizons = epoch_horizons(snapshot, snapshot.manifest["moments"])
+    epochs = spread.each("communities", [partial(_epoch, shared, at, seed) for at in horizons], tell)
     return Run(
         snapshot=snapshot,
         seed=seed,
@@ -159,11 +170,17 @@ def _prepare(
         judge=judge,
         chooses=chooses,
         reports=reports,
-        epochs=epochs,
+        epochs=tuple(epochs),
         model=model,
         without=frozenset(without),
         budget=budget,
+        spread=spread,
+        shared=shared,
     )
+
+
+def _epoch(snapshot: Shared[Snapshot], horizon: int, seed: int) -> Epoch:
+    return epoch_at(snapshot.get(), horizon, seed)
 
 
 def _enough_old(judge: Targets, parts: Sequence[Fold], chooses: NDArray[np.bool_]) -> bool:
@@ -177,18 +194,28 @@ def _enough_old(judge: Targets, parts: Sequence[Fold], chooses: NDArray[np.bool_
 
 def _moments(run: Run) -> list[Moment]:
     """The inputs of all accounts at each moment that the spec asks for."""
-    names = run.snapshot.manifest["moments"]
     left_out = places_of(run.snapshot, run.without)
+    epochs = run.spread.share(run.epochs)
     found: list[Moment] = []
-    for number, name in enumerate(names):
-        run.tell("features", number, len(names))
-        queries = Queries.for_accounts(run.snapshot, moment=name)
-        columns = inputs(run.snapshot, queries, epochs=run.epochs)
+    for name in run.snapshot.manifest["moments"]:
+        pieces = [
+            partial(_columns, run.shared, name, accounts, epochs)
+            for accounts in run.spread.parts(run.snapshot.n_accounts)
+        ]
+        parts = run.spread.each(f"features at {name}", pieces, run.tell)
+        columns = parts[0] if len(parts) == 1 else np.concatenate(parts)
         # Trees never split a column without values: what is left out here plays no part in scoring either.
         columns[:, left_out] = np.nan
+        queries = Queries.for_accounts(run.snapshot, moment=name)
         found.append(Moment(name, queries, columns, columns, _reached(run, name)))
-    run.tell("features", len(names), len(names))
     return found
+
+
+def _columns(
+    snapshot: Shared[Snapshot], moment: str, accounts: NDArray[np.int64], epochs: Shared[Sequence[Epoch]]
+) -> NDArray[np.float32]:
+    source = snapshot.get()
+    return inputs(source, Queries.for_accounts(source, accounts, moment), epochs=epochs.get())
 
 
 def _reached(run: Run, moment: str) -> NDArray[np.bool_]:
@@ -228,6 +255,7 @@ def _event_head(run: Run, draft: BundleDraft) -> None:
         without=run.without,
         seed=run.seed,
         n_threads=run.n_threads,
+        spread=run.spread,
         progress=run.tell,
     )
     if event is not None:
@@ -247,9 +275,9 @@ def _held_out_sage(run: Run, moments: Sequence[Moment]) -> None:
         left = ("GraphSAGE",) * (len(run.folds) - number + 1)
         if not run.budget.allows("GraphSAGE in the blend", like="GraphSAGE", kept=left):
             break
-        run.tell("GraphSAGE", number, len(run.folds))
         with run.budget.step("GraphSAGE"):
-            model = _fit_sage(run, moments, fold.train, fold.targets, _MEMBERS)
+            stage = f"GraphSAGE, {fold.name}"
+            model = _fit_sage(run, stage, moments, fold.train, fold.targets, _MEMBERS)
             for moment in moments:
                 asked = moment.queries.take(fold.held_out)
                 moment.sage[fold.held_out], _ = run_sage(
@@ -258,7 +286,6 @@ def _held_out_sage(run: Run, moments: Sequence[Moment]) -> None:
                 moment.gain = _gain(run, moment)
         if all(moment.gain is not None and moment.gain.hopeless for moment in moments):
             break
-    run.tell("GraphSAGE", len(run.folds), len(run.folds))
 
 
 def _gain(run: Run, moment: Moment) -> Gain | None:
@@ -287,23 +314,23 @@ def _final_sage(run: Run, moments: Sequence[Moment]) -> Sage | None:
         "GraphSAGE on all labels" if used else "embeddings", like="GraphSAGE", kept=kept
     ):
         return None
-    run.tell("GraphSAGE on all labels", 0, 1)
-    model = _fit_sage(run, moments, _labelled(run), run.final, _MEMBERS if used else 1)
-    run.tell("GraphSAGE on all labels", 1, 1)
-    return model
+    members = _MEMBERS if used else 1
+    return _fit_sage(run, "GraphSAGE on all labels", moments, _labelled(run), run.final, members)
 
 
 def _fit_sage(
-    run: Run, moments: Sequence[Moment], accounts: NDArray[np.int64], labels: Targets, members: int
+    run: Run,
+    stage: str,
+    moments: Sequence[Moment],
+    accounts: NDArray[np.int64],
+    labels: Targets,
+    members: int,
 ) -> Sage:
     """One model for all moments: an account is an example at each of them."""
-    from gnn.sage_fit import fit_sage  # here: scoring needs no PyTorch
-
-    asked = Queries.join([moment.queries.take(accounts) for moment in moments])
     copies = len(moments)
-    return fit_sage(
-        SageInputs.of(run.snapshot, asked),
-        asked,
+    problem = SageProblem(
+        run.shared,
+        Queries.join([moment.queries.take(accounts) for moment in moments]),
         np.tile(labels.label[accounts], copies),
         np.tile(labels.fit_weight(accounts), copies),
         rows=np.concatenate([moment.rows[accounts] for moment in moments]),
@@ -312,6 +339,7 @@ def _fit_sage(
         seed=run.seed,
         n_threads=run.n_threads,
     )
+    return run.spread.fit_sage(stage, problem, run.tell)
 
 
 def _choose(run: Run, moment: Moment) -> None:
@@ -337,26 +365,52 @@ def _choose(run: Run, moment: Moment) -> None:
         moment.calibration = fit_calibration(margin, label, None, declared, part=part)
 
 
-def _finish(run: Run, moment: Moment, sage: Sage | None, draft: BundleDraft) -> None:
+def _final_trees(
+    run: Run, moments: Sequence[Moment]
+) -> Iterator[tuple[Moment, NDArray[np.float32], list[Trees]]]:
+    """Each moment with its inputs and the trees that are fitted on all its labels, one model a shape."""
+    for moment in moments:
+        rows = _labelled(run)
+        rows = rows[moment.reached[rows]]
+        columns = run.columns(moment).of(None, np.zeros(0, np.int64))
+        asked = run.spread.share(columns[rows])
+        pieces = [
+            partial(
+                _trees_on,
+                asked,
+                run.final.label[rows],
+                run.final.fit_weight(rows),
+                rounds=rounds,
+                shape=shape,
+                seed=run.seed,
+                n_threads=run.n_threads,
+                model=run.model,
+            )
+            for shape, rounds in moment.rounds.items()
+        ]
+        yield moment, columns, run.spread.each(f"final fit at {moment.name}", pieces, run.tell)
+
+
+def _trees_on(
+    columns: Shared[NDArray[np.float32]],
+    label: NDArray[np.int8],
+    weight: NDArray[np.float64],
+    **options: Any,
+) -> Trees:
+    return fit_trees(columns.get(), label, weight, **options)
+
+
+def _finish(
+    run: Run,
+    moment: Moment,
+    columns: NDArray[np.float32],
+    grown: Sequence[Trees],
+    sage: Sage | None,
+    draft: BundleDraft,
+) -> None:
     """The head on all labels, with its figures."""
     from gnn.figures import baselines_of, metrics_of  # here: scoring needs no scikit-learn
 
-    rows = _labelled(run)
-    rows = rows[moment.reached[rows]]
-    columns = run.columns(moment, None, np.zeros(0, np.int64))
-    grown = [
-        fit_trees(
-            columns[rows],
-            run.final.label[rows],
-            run.final.fit_weight(rows),
-            rounds=rounds,
-            shape=shape,
-            seed=run.seed,
-            n_threads=run.n_threads,
-            model=run.model,
-        )
-        for shape, rounds in moment.rounds.items()
-    ]
     booster = grown[0] if len(grown) == 1 else mixed([(one, 1.0 / len(grown)) for one in grown])
     head = Head(moment.name, booster, moment.blend, moment.calibration, contact=moment.contact)
     odds = None

@@ -1,7 +1,15 @@
 """Who acts together: links between accounts, rings, what proves them, in plain words."""
 
 from rings.communities import CommunityConfig
-from rings.epochs import Epoch, around_specs, community_specs, epochs_of, neighbourhoods
+from rings.epochs import (
+    Epoch,
+    around_specs,
+    community_specs,
+    epoch_at,
+    epoch_horizons,
+    epochs_of,
+    neighbourhoods,
+)
 from rings.errors import RingsError, RingUnknown
 from rings.find import find
 from rings.link_features import LINK_FEATURES, link_features
@@ -19,6 +27,8 @@ __all__ = [
     "RingsRun",
     "around_specs",
     "community_specs",
+    "epoch_at",
+    "epoch_horizons",
     "epochs_of",
     "find",
     "link_features",

@@ -207,11 +207,24 @@ def epochs_of(
     Returns:
         The epochs, the earliest first; the last one is the snapshot's end.
     """
+    return tuple(epoch_at(snapshot, horizon, seed) for horizon in epoch_horizons(snapshot, moments))
+
+
+def epoch_horizons(snapshot: Snapshot, moments: Sequence[str]) -> list[int]:
+    """The horizons of the epochs that training at some moments reads.
+
+    Args:
+        snapshot: The snapshot.
+        moments: See `epochs_of`.
+
+    Returns:
+        Rising; the last one is the snapshot's end.
+    """
     end = int(snapshot.end_horizon)
     horizons = {end}
     if any(moment != "retrospective" for moment in moments):
         horizons |= {end * step // _EPOCHS for step in range(1, _EPOCHS)}
-    return tuple(epoch_at(snapshot, horizon, seed) for horizon in sorted(horizons))
+    return sorted(horizons)
 
 
 def epoch_places(epochs: Sequence[Epoch], queries: Queries) -> NDArray[np.int64]:

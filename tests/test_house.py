@@ -157,6 +157,8 @@ EXPORTS = {
         "RingsRun",
         "around_specs",
         "community_specs",
+        "epoch_at",
+        "epoch_horizons",
         "epochs_of",
         "find",
         "link_features",

@@ -13,6 +13,7 @@ import gnn
 from features import Queries
 from gnn import Scorer
 from gnn.budget import Budget
+from gnn.growing import HeldOutTrees
 from gnn.held_out import held_out_trees
 from gnn.inputs import EPOCH_FAMILIES, inputs, places_of
 from gnn.sage import SageInputs
@@ -20,7 +21,7 @@ from gnn.sage_fit import fit_sage
 from gnn.sage_kernel import Sage
 from gnn.stages import Moment, Run
 from gnn.targets import Targets, targets
-from gnn.trees import ROUNDS, GrowingTrees, Trees, fit_trees
+from gnn.trees import ROUNDS, Trees, fit_trees
 from graph_etl import Snapshot
 from tests.building import PLATFORM_SPEC, TRANSFERS_SPEC, build_from_text, platform_files, transfer_files
 
@@ -224,16 +225,16 @@ def test_trees_are_fitted_with_the_weights_of_young_bad_accounts(
     """The drawn platform has 21 old bad accounts and 6 young ones, whose weight is 30 / (30 + 21)."""
     least: dict[str, list[float]] = {"held out": [], "final": []}
 
-    class Recorded(GrowingTrees):
-        def __init__(self, features: Any, label: Any, weight: NDArray[np.float64], **options: Any) -> None:
+    class Recorded(HeldOutTrees):
+        def __init__(self, inputs: Any, label: Any, weight: NDArray[np.float64], *rest: Any) -> None:
             least["held out"].append(float(weight.min()))
-            super().__init__(features, label, weight, **options)
+            super().__init__(inputs, label, weight, *rest)
 
     def fitted(features: Any, label: Any, weight: NDArray[np.float64], **options: Any) -> Trees:
         least["final"].append(float(weight.min()))
         return fit_trees(features, label, weight, **options)
 
-    monkeypatch.setattr("gnn.held_out.GrowingTrees", Recorded)
+    monkeypatch.setattr("gnn.held_out.HeldOutTrees", Recorded)
     monkeypatch.setattr(training, "fit_trees", fitted)
     spec = PLATFORM_SPEC.replace("moments: [signup, 1d, retrospective]", "moments: [retrospective]")
     built = build_from_text(tmp_path, spec, platform_files())

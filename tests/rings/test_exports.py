@@ -18,6 +18,8 @@ def test_exports_are_these() -> None:
         "RingsRun",
         "around_specs",
         "community_specs",
+        "epoch_at",
+        "epoch_horizons",
         "epochs_of",
         "find",
         "link_features",
