@@ -8,29 +8,30 @@ fitted scores by `gnn.sage_kernel`.
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import ndtri
 from torch import Tensor, nn
-from torch_geometric.nn import MeanAggregation
 
-from gnn.sage_kernel import FANOUTS, Encoding, Sage
+from gnn.sage_kernel import FANOUTS
+from gnn.sage_network import DROPOUT, GraphSage, encoding_of, stack
+from gnn.sage_workers import Alone
 from gnn.sampler import n_message_types
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from features import Queries
     from gnn.sage import SageInputs
+    from gnn.sage_kernel import Encoding, Sage
+    from gnn.sage_workers import Checkpoints, Workers
 
 MEMBERS: Final = 3
-_HIDDEN: Final = 64
-_SENT: Final = 32
 # Small platforms need small batches to take enough steps; beyond, larger ones waste less on overhead.
 _BATCHES: Final = (32, 1024)
 _BATCHES_PER_EPOCH: Final = 24
@@ -39,8 +40,6 @@ _LEAST_STEPS: Final = 200
 _EPOCHS: Final = (3, 40)
 _LEARNING_RATE: Final = 4e-3
 _WEIGHT_DECAY: Final = 1e-2
-_DROPOUT: Final = 0.2
-_INPUT_DROPOUT: Final = 0.1
 # Part of the known groups held back to see when to stop; none where it would hold too few to tell.
 _HELD_BACK: Final = 1 / 8
 _LEAST_HELD_BACK: Final = 20
@@ -52,84 +51,49 @@ _LEAST_SHARE: Final = 0.1
 MOST_EXAMPLES: Final = 120_000
 _DRAWN_AT_ONCE: Final = 4096
 _ENCODING_ROWS: Final = 8192
-_KNOTS: Final = 64
+# Batches gathered ahead of a GPU.
+_AHEAD: Final = 3
 
 
-class GraphSage(nn.Module):
-    """One member; formulas in `gnn.sage_kernel`.
+class _Batch(NamedTuple):
+    """Arguments of `GraphSage.forward`, and what should come of them."""
 
-    Args:
-        columns: Width ``C`` of the accounts' encoded rows.
-        inputs: Width ``D`` of a message's inputs.
-        types: Number of message types ``R``.
-        hidden: Width ``H`` of the hidden layer and of the embedding.
-        sent: Width of a message.
-        dropout: Share of hidden values, and of neighbours, left out in training.
-    """
+    rows: Tensor
+    messages: Tensor
+    side: Tensor
+    receiver: Tensor
+    target: Tensor
+    weight: Tensor
 
-    def __init__(
-        self,
-        columns: int,
-        inputs: int,
-        types: int,
-        hidden: int = _HIDDEN,
-        sent: int = _SENT,
-        dropout: float = _DROPOUT,
-    ) -> None:
-        super().__init__()
-        self.row = nn.Linear(columns, hidden)
-        self.message = nn.Linear(inputs, sent)
-        self.typed = nn.Embedding(types, sent)
-        nn.init.normal_(self.typed.weight, std=0.1)
-        self.mean = MeanAggregation()
-        self.gathered_norm = nn.LayerNorm(sent + 1)
-        self.gathered = nn.Linear(sent + 1, hidden, bias=False)
-        self.first_norm = nn.LayerNorm(hidden)
-        self.block = nn.Linear(hidden, hidden)
-        self.last_norm = nn.LayerNorm(hidden)
-        self.head = nn.Linear(hidden, 1)
-        self.drop_inputs = nn.Dropout(_INPUT_DROPOUT)
-        self.drop = nn.Dropout(dropout)
-
-    def embed(self, rows: Tensor, messages: Tensor, side: Tensor, receiver: Tensor) -> Tensor:
-        """Embeddings of accounts.
-
-        Args:
-            rows: ``[B, C]``.
-            messages: ``[E, D]`` inputs of the neighbours that are there.
-            side: ``[E]`` their message types.
-            receiver: ``[E]`` the row that each one is a neighbour of, rising.
-
-        Returns:
-            ``[B, H]``.
-        """
-        sent = torch.relu(self.message(messages) + self.typed(side))
-        mean = self.mean(sent, receiver, dim_size=len(rows))
-        count = torch.bincount(receiver, minlength=len(rows)).to(rows.dtype)
-        gathered = self.gathered_norm(torch.cat([mean, torch.log1p(count).unsqueeze(1)], 1))
-        state = self.row(self.drop_inputs(rows)) + self.gathered(self.drop(gathered))
-        state = self.drop(torch.relu(self.first_norm(state)))
-        embedding: Tensor = self.last_norm(state + self.drop(torch.relu(self.block(state))))
-        return embedding
-
-    def forward(self, rows: Tensor, messages: Tensor, side: Tensor, receiver: Tensor) -> Tensor:
-        """Log odds ``[B]``; arguments as in `embed`."""
-        odds: Tensor = self.head(self.embed(rows, messages, side, receiver))
-        return odds.squeeze(-1)
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self[:4]
 
 
 @dataclass(frozen=True, slots=True)
 class _Examples:
-    """What surrounds the questions: rows, and the messages of the neighbours that are there, seed by seed."""
+    """What surrounds a worker's questions: rows, and the messages of the neighbours that are there.
+
+    Question ``q`` of all is the worker's ``q // world`` where ``q % world`` is its rank.
+    """
 
     rows: Tensor
     messages: Tensor
     side: Tensor
     first: Tensor
     count: Tensor
+    target: Tensor
+    weight: Tensor
+    workers: Workers
 
-    def take(self, picked: Tensor, dropped: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Inputs of some questions, each neighbour left out with a probability."""
+    def mine(self, picked: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some questions that this worker holds."""
+        own: NDArray[np.int64] = picked[picked % self.workers.world == self.workers.rank]
+        return own
+
+    def take(self, own: NDArray[np.int64], dropped: float = 0.0) -> _Batch:
+        """Inputs of some of the worker's questions, each neighbour left out with a probability."""
+        picked = torch.from_numpy(own // self.workers.world)
         count = self.count[picked]
         receiver = torch.repeat_interleave(torch.arange(len(picked)), count)
         begun = torch.cumsum(count, 0) - count
@@ -137,82 +101,32 @@ class _Examples:
         if dropped > 0.0:
             kept = torch.rand(len(place)) >= dropped
             place, receiver = place[kept], receiver[kept]
-        return self.rows[picked], self.messages[place], self.side[place], receiver
+        batch = _Batch(
+            self.rows[picked],
+            self.messages[place],
+            self.side[place],
+            receiver,
+            self.target[picked],
+            self.weight[picked],
+        )
+        device = self.workers.processor.device
+        if device.type == "cpu":
+            return batch
+        return _Batch(*(part.pin_memory().to(device, non_blocking=True) for part in batch))
 
-
-def stack(
-    members: Sequence[GraphSage], encoding: Encoding, row_width: int, fanouts: tuple[int, int] = FANOUTS
-) -> Sage:
-    """Put members into the one model that scores.
-
-    Args:
-        members: At least one.
-        encoding: How inputs are brought to them.
-        row_width: Width of the rows that the encoding takes; 0 where the node's own inputs stand for them.
-        fanouts: Neighbours at the first and at the second hop.
-
-    Returns:
-        The model.
-    """
-    states = [member.state_dict() for member in members]
-    state: dict[str, NDArray[Any]] = {
-        name: np.stack([one[name].detach().numpy().copy() for one in states]) for name in states[0]
-    }
-    for name in Encoding.__slots__:
-        state[f"encoding.{name}"] = getattr(encoding, name)
-    state["row_width"] = np.array([row_width], np.int32)
-    return Sage.of(state, fanouts)
-
-
-def encoding_of(rows: NDArray[np.float32], nodes: NDArray[np.float32]) -> Encoding:
-    """Learn how inputs are brought to the network.
-
-    Args:
-        rows: ``float32[n, F]``, NaN where there is no value; each column gets normal scores by rank, ties the
-            middle one (Van der Waerden, 1952), read off at up to 64 knots; columns that never differ are left
-            out.
-        nodes: ``float32[m, D]`` inputs of neighbours, which are standardised.
-
-    Returns:
-        The encoding.
-    """
-    columns: list[int] = []
-    knots: list[NDArray[np.float64]] = []
-    levels: list[NDArray[np.float64]] = []
-    for column in range(rows.shape[1]):
-        values = rows[:, column].astype(np.float64)
-        values = values[np.isfinite(values)]
-        distinct, count = np.unique(values, return_counts=True)
-        if len(distinct) < 2:
-            continue
-        middle = (np.cumsum(count) - count / 2) / count.sum()
-        score = ndtri(np.clip(middle, 1e-4, 1 - 1e-4))
-        centre = np.average(score, weights=count)
-        spread = max(np.sqrt(np.average((score - centre) ** 2, weights=count)), 1e-3)
-        score = np.clip((score - centre) / spread, -4.0, 4.0)
-        if len(distinct) > _KNOTS:
-            # Evenly in score, so that the tails keep their knots.
-            wanted = np.interp(np.linspace(score[0], score[-1], _KNOTS), score, np.arange(len(score)))
-            picked = np.unique(np.rint(wanted).astype(np.int64))
-            distinct, score = distinct[picked], score[picked]
-        missing = _KNOTS - len(distinct)
-        columns.append(column)
-        knots.append(np.concatenate([distinct, np.repeat(distinct[-1:], missing)]))
-        levels.append(np.concatenate([score, np.repeat(score[-1:], missing)]))
-    if not columns:  # a network needs an input, also one that says nothing
-        columns, knots, levels = [0], [np.zeros(_KNOTS)], [np.zeros(_KNOTS)]
-    width = nodes.shape[1]
-    return Encoding(
-        columns=np.array(columns, np.int32),
-        knots=np.array(knots, np.float32).reshape(len(columns), _KNOTS),
-        levels=np.array(levels, np.float32).reshape(len(columns), _KNOTS),
-        mean=nodes.mean(0, dtype=np.float64).astype(np.float32)
-        if len(nodes)
-        else np.zeros(width, np.float32),
-        scale=np.maximum(nodes.std(0, dtype=np.float64), 1e-3).astype(np.float32)
-        if len(nodes)
-        else np.ones(width, np.float32),
-    )
+    def batches(self, picked: Sequence[NDArray[np.int64]], dropped: float) -> Iterator[_Batch]:
+        """Batches; for a GPU each is gathered and on its way while the one before it is computed."""
+        if not self.workers.processor.gpu:
+            for one in picked:
+                yield self.take(self.mine(one), dropped)
+            return
+        with ThreadPoolExecutor(1) as gathering:
+            ahead = [gathering.submit(self.take, self.mine(one), dropped) for one in picked[:_AHEAD]]
+            for one in picked[_AHEAD:]:
+                yield ahead.pop(0).result()
+                ahead.append(gathering.submit(self.take, self.mine(one), dropped))
+            for left in ahead:
+                yield left.result()
 
 
 def fit_sage(
@@ -226,11 +140,16 @@ def fit_sage(
     members: int = MEMBERS,
     seed: int = 0,
     n_threads: int = 1,
+    workers: Workers | None = None,
+    checkpoints: Checkpoints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sage:
     """Train on the neighbourhoods that scoring sees, in mini-batches.
 
     Each member holds back its own eighth of the groups, and keeps the weights that were best there.
+
+    Several workers that call this with the same arguments fit one model: each draws and holds every
+    ``world``-th question, a batch is the same whoever fits it, and the gradient is that of the whole batch.
 
     Args:
         inputs: Where samples come from.
@@ -243,6 +162,9 @@ def fit_sage(
         members: Number of networks, fitted from different seeds.
         seed: Of weights, order and what is left out.
         n_threads: PyTorch's, for the whole process.
+        workers: Who fits it together, and on what; this process alone, on its processor, if None.
+        checkpoints: Where the state goes after epochs, and where it is taken up again; nowhere if None. Taken
+            up, the fit ends as it would have: what is drawn depends on seed, member and epoch alone.
         progress: Called with batches done and in all.
 
     Returns:
@@ -256,21 +178,28 @@ def fit_sage(
         rows = None if rows is None else rows[picked]
         group = None if group is None else group[picked]
     groups = np.arange(len(queries)) if group is None else np.asarray(group)
-    encoding, examples = _examples(inputs, queries, rows, rng)
     weights, factor = _balanced(label, weight)
-    found: list[GraphSage] = []
-    for member in range(members):
+    beside = Alone() if workers is None else workers
+    encoding, examples = _examples(inputs, queries, rows, rng, np.asarray(label), weights, beside)
+    kept = checkpoints.load() if checkpoints is not None else None
+    found: list[Mapping[str, Tensor]] = [] if kept is None else list(kept["members"])
+    for member in range(len(found), members):
         torch.manual_seed(seed * 1000 + member)
         network = GraphSage(len(encoding.columns), 2 * len(encoding.mean), n_message_types(inputs.source))
-        steps = _fit_member(
-            network, examples, np.asarray(label), weights, groups, np.random.default_rng([seed, member])
-        )
-        for done, total in steps:
+        fitting = _Fitting(network, examples, np.asarray(label), weights, groups, [seed, member])
+        if kept is not None and kept["fitting"] is not None:
+            fitting.take_up(kept["fitting"])
+            kept = None
+        for done, total in fitting.steps():
             if progress is not None:
                 progress(member * total + done, members * total)
+            if fitting.epoch_ended and checkpoints is not None and checkpoints.due(fitting.epoch):
+                checkpoints.keep({"members": found, "fitting": fitting.state})
         with torch.no_grad():
-            network.head.bias.sub_(float(np.log(factor)))
-        found.append(network)
+            fitting.network.head.bias.sub_(float(np.log(factor)))
+        found.append({name: one.cpu() for name, one in fitting.network.state_dict().items()})
+        if checkpoints is not None:
+            checkpoints.keep({"members": found, "fitting": None})
     return stack(found, encoding, 0 if rows is None else rows.shape[1])
 
 
@@ -290,9 +219,15 @@ def _drawn_from(
 
 
 def _examples(
-    inputs: SageInputs, queries: Queries, rows: NDArray[np.float32] | None, rng: np.random.Generator
+    inputs: SageInputs,
+    queries: Queries,
+    rows: NDArray[np.float32] | None,
+    rng: np.random.Generator,
+    label: NDArray[Any],
+    weight: NDArray[np.float32],
+    workers: Workers,
 ) -> tuple[Encoding, _Examples]:
-    """Draw once what surrounds the questions, and learn the encoding on some of them."""
+    """Draw once what surrounds a worker's questions; the encoding is learned on some of all."""
     few = rng.permutation(len(queries))[:_ENCODING_ROWS]
     first = inputs.draw(queries.take(few), FANOUTS, latest=True)
     encoding = encoding_of(first.seed_x if rows is None else rows[few], first.hop1_x[first.hop1_side >= 0])
@@ -300,8 +235,9 @@ def _examples(
     messages: list[NDArray[np.float32]] = []
     sides: list[NDArray[np.int16]] = []
     counts: list[NDArray[np.int64]] = []
-    for start in range(0, len(queries), _DRAWN_AT_ONCE):
-        part = np.arange(start, min(start + _DRAWN_AT_ONCE, len(queries)))
+    held = np.arange(workers.rank, len(queries), workers.world)
+    for start in range(0, len(held), _DRAWN_AT_ONCE):
+        part = held[start : start + _DRAWN_AT_ONCE]
         drawn = inputs.draw(queries.take(part), FANOUTS, latest=True)
         there = drawn.hop1_side >= 0
         own.append(encoding.rows(drawn.seed_x if rows is None else rows[part]))
@@ -315,6 +251,9 @@ def _examples(
         side=torch.from_numpy(np.concatenate(sides).astype(np.int64)),
         first=torch.from_numpy(np.cumsum(count) - count),
         count=torch.from_numpy(count),
+        target=torch.from_numpy(label[held].astype(np.float32)),
+        weight=torch.from_numpy(weight[held]),
+        workers=workers,
     )
 
 
@@ -342,62 +281,141 @@ def _held_back(
     return part if enough else np.zeros(len(groups), np.bool_)
 
 
-def _fit_member(
-    network: GraphSage,
-    examples: _Examples,
-    label: NDArray[Any],
-    weight: NDArray[np.float32],
-    groups: NDArray[np.integer[Any]],
-    rng: np.random.Generator,
-) -> Iterator[tuple[int, int]]:
-    """Fit one network in place; yields batches done and in all."""
-    from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
+class _Fitting:
+    """One member as it is fitted.
 
-    part = _held_back(label, groups, rng)
-    judged, rows = np.flatnonzero(part), np.flatnonzero(~part)
-    size = int(np.clip(len(rows) // _BATCHES_PER_EPOCH, *_BATCHES))
-    batches = max(1, -(-len(rows) // size))
-    epochs = int(np.clip(-(-_LEAST_STEPS // batches), *_EPOCHS))
-    targets = torch.from_numpy(np.asarray(label, dtype=np.float32))
-    weights = torch.from_numpy(weight)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _LEARNING_RATE, epochs * batches, pct_start=0.15
-    )
-    best, best_state, best_epoch = -1.0, copy.deepcopy(network.state_dict()), 0
-    for epoch in range(epochs):
-        network.train()
-        order = torch.from_numpy(rng.permutation(rows))
-        for batch in range(batches):
-            picked = order[batch * size : (batch + 1) * size]
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                network(*examples.take(picked, _DROPOUT)), targets[picked], weights[picked]
-            )
-            optimiser.zero_grad()
+    Args:
+        network: Its weights at the start, the same with all workers.
+        examples: What this worker holds.
+        label: ``[n]`` of all questions.
+        weight: ``float32[n]`` likewise.
+        groups: ``int[n]`` likewise.
+        seed: Of all that is drawn.
+    """
+
+    def __init__(
+        self,
+        network: GraphSage,
+        examples: _Examples,
+        label: NDArray[Any],
+        weight: NDArray[np.float32],
+        groups: NDArray[np.integer[Any]],
+        seed: list[int],
+    ) -> None:
+        self._seed = seed
+        self._examples = examples
+        self._workers = examples.workers
+        self._label, self._weight = label, weight
+        part = _held_back(label, groups, np.random.default_rng(seed))
+        self._judged, self._rows = np.flatnonzero(part), np.flatnonzero(~part)
+        self._size = int(np.clip(len(self._rows) // _BATCHES_PER_EPOCH, *_BATCHES))
+        self._batches = max(1, -(-len(self._rows) // self._size))
+        self._epochs = int(np.clip(-(-_LEAST_STEPS // self._batches), *_EPOCHS))
+        processor = self._workers.processor
+        self.network = network.to(processor.device)
+        self._together: Callable[..., Tensor] = self._workers.together(self.network)
+        if processor.gpu and processor.compiled:
+            self._together = torch.compile(self._together, dynamic=True)
+        self._optimiser = torch.optim.AdamW(
+            network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, _LEARNING_RATE, self._epochs * self._batches, pct_start=0.15
+        )
+        self._best, self._best_state, self._best_epoch = -1.0, copy.deepcopy(network.state_dict()), 0
+        self.epoch = -1
+        self.epoch_ended = False
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on after the epoch that ended last."""
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "best": self._best,
+            "best_state": self._best_state,
+            "best_epoch": self._best_epoch,
+        }
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.epoch = state["epoch"]
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._best, self._best_epoch = state["best"], state["best_epoch"]
+        self._best_state = dict(state["best_state"])
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Fit on; yields batches done and in all."""
+        total = self._epochs * self._batches
+        while self.epoch + 1 < self._epochs and not self._settled:
+            for done in self._one_epoch(self.epoch + 1):
+                self.epoch_ended = False
+                yield done, total
+            self.epoch += 1
+            self._judge()
+            self.epoch_ended = True
+            yield (self.epoch + 1) * self._batches, total
+        if len(self._judged):
+            self.network.load_state_dict(self._best_state)
+        self.network.eval()
+        self.epoch_ended = False
+        yield total, total
+
+    @property
+    def _settled(self) -> bool:
+        """Whether it has got no better for a while."""
+        return bool(len(self._judged)) and self.epoch - self._best_epoch >= _PATIENCE
+
+    def _one_epoch(self, epoch: int) -> Iterator[int]:
+        # Anew for each epoch, so that one that is taken up draws what it would have drawn.
+        draws = np.random.SeedSequence([*self._seed, epoch, self._workers.rank])
+        torch.manual_seed(int(draws.generate_state(1)[0]))
+        order = np.random.default_rng([*self._seed, epoch]).permutation(self._rows)
+        picked = np.array_split(order, np.arange(self._size, len(order), self._size))
+        self.network.train()
+        share = self._workers.world  # the mean over workers of so many times each one's part is the sum
+        for number, batch in enumerate(self._examples.batches(picked, DROPOUT)):
+            with self._workers.processor.precision():
+                loss = nn.functional.binary_cross_entropy_with_logits(
+                    self._together(*batch.inputs).float(), batch.target, batch.weight, reduction="sum"
+                ) * (share / len(picked[number]))
+            self._optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            yield epoch * batches + batch + 1, epochs * batches
-        if not len(judged):
-            continue
-        odds = _odds(network, examples, judged)
-        precision = float(average_precision_score(label[judged], odds, sample_weight=weight[judged]))
-        if precision > best:
-            best, best_state, best_epoch = precision, copy.deepcopy(network.state_dict()), epoch
-        elif epoch - best_epoch >= _PATIENCE:
-            break
-    if len(judged):
-        network.load_state_dict(best_state)
-    network.eval()
-    yield epochs * batches, epochs * batches
+            self._optimiser.step()
+            self._schedule.step()
+            yield epoch * self._batches + number + 1
+
+    def _judge(self) -> None:
+        """Keep the weights where they are the best so far; all workers see the same figure."""
+        from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
+
+        if not len(self._judged):
+            return
+        odds = _odds(self.network, self._examples, self._judged)
+        judged = self._judged
+        precision = float(
+            average_precision_score(self._label[judged], odds, sample_weight=self._weight[judged])
+        )
+        if precision > self._best:
+            self._best, self._best_epoch = precision, self.epoch
+            self._best_state = copy.deepcopy(self.network.state_dict())
 
 
 def _odds(network: GraphSage, examples: _Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Log odds of some questions, ``float32[n]``, each computed by the worker that holds it."""
+    workers = examples.workers
+    own = examples.mine(rows)
     network.eval()
-    with torch.no_grad():
-        parts = [
-            network(*examples.take(torch.from_numpy(rows[start : start + _DRAWN_AT_ONCE])))
-            for start in range(0, len(rows), _DRAWN_AT_ONCE)
-        ]
-    found: NDArray[np.float32] = torch.cat(parts).numpy()
+    parts = [np.zeros(0, np.float32)]
+    with torch.no_grad(), workers.processor.precision():
+        for start in range(0, len(own), _DRAWN_AT_ONCE):
+            batch = examples.take(own[start : start + _DRAWN_AT_ONCE])
+            parts.append(network(*batch.inputs).float().cpu().numpy())
+    found = np.empty(len(rows), np.float32)
+    for rank, odds in enumerate(workers.gathered(np.concatenate(parts))):
+        found[rows % workers.world == rank] = odds
     return found

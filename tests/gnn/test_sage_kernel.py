@@ -12,8 +12,8 @@ from features import Queries
 from gnn import Bundle, BundleError
 from gnn.inputs import inputs as rows_of
 from gnn.sage import SageInputs, run_sage
-from gnn.sage_fit import GraphSage, encoding_of, stack
 from gnn.sage_kernel import Sage
+from gnn.sage_network import GraphSage, encoding_of, stack
 from gnn.sampler import Sample
 from graph_etl import Snapshot
 
@@ -74,7 +74,7 @@ def test_random_weights_give_what_torch_gives(missing: float, members: int) -> N
     encoding = encoding_of(rows, rng.normal(1.0, 3.0, size=(500, WIDTH)).astype(np.float32))
     networks = [GraphSage(COLUMNS, 2 * WIDTH, TYPES, HIDDEN, SENT) for _ in range(members)]
     drawn = random_sample(rng, 200, missing)
-    sage = stack(networks, encoding, COLUMNS, FANOUTS)
+    sage = stack([one.state_dict() for one in networks], encoding, COLUMNS, FANOUTS)
     odds, embedding = sage.forward(drawn, rows)
     expected_odds, expected = torch_forward(sage, drawn, rows)
     np.testing.assert_allclose(embedding, expected, rtol=1e-4, atol=1e-5)
@@ -129,7 +129,7 @@ def test_rows_of_another_width_are_refused() -> None:
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(20, COLUMNS)).astype(np.float32)
     encoding = encoding_of(rows, np.zeros((0, WIDTH), np.float32))
-    sage = stack([GraphSage(COLUMNS, 2 * WIDTH, TYPES)], encoding, COLUMNS, FANOUTS)
+    sage = stack([GraphSage(COLUMNS, 2 * WIDTH, TYPES).state_dict()], encoding, COLUMNS, FANOUTS)
     drawn = random_sample(rng, 20, 0.2)
     with pytest.raises(ValueError, match="rows of 9 columns, the rows have 8"):
         sage.forward(drawn, rows[:, 1:])
