@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,11 +37,14 @@ if TYPE_CHECKING:
     from graph_etl.neo4j_store.pages import Answer
     from graph_etl.plan import Plan
     from graph_etl.readers import SourceFile
+    from graph_etl.report import SourceCount
     from graph_etl.snapshot import Snapshot
     from graph_etl.spec import Spec
     from graph_etl.workspace import Workspace
 
     Progress = Callable[[str, int, int], None]
+    Reading = Callable[[Plan, Path, str | None], Iterable[tuple[Part, bool]]]
+    Merging = Callable[["Work"], "Merged"]
 
 
 class AppendError(RingwatchError):
@@ -58,6 +62,8 @@ def build(
     seed: int = 0,
     publish: bool = True,
     progress: Progress | None = None,
+    read: Reading | None = None,
+    merge: Merging | None = None,
 ) -> BuildReport:
     """Build a snapshot and, unless told otherwise, make it the workspace's current one.
 
@@ -77,6 +83,9 @@ def build(
         seed: Deals the folds, where they are not given by the data.
         publish: Whether the snapshot becomes the current one; else it waits for ``Workspace.publish``.
         progress: Told what is done: the step, how many of its units are done, how many there are.
+        read: Stages the files in another way than one after the other in this process.
+        merge: Makes a snapshot of parts in another way than in this process's memory; not asked where indices
+            of an earlier snapshot have to stay, a journal has rows, or an account was forgotten.
 
     Returns:
         What was made, in numbers that add up.
@@ -99,9 +108,14 @@ def build(
         gathered = _Gathered(workspace, previous)
         if journal is not None:
             gathered.add_journal(stage_journal(plan, journal, workspace.staging, hasher, erased, tell))
-        files = _files(plan, data_dir, missing_ok=previous is not None, none_ok=gathered.last_seq > 0)
+        files = []
+        if read is None:
+            files = _files(plan, data_dir, missing_ok=previous is not None, none_ok=gathered.last_seq > 0)
         # All queries are checked before anything is read.
         answers = [(source, _opened(spec, source)) for source in plan.sources if _asked(spec, source)]
+        if read is not None:
+            for part, fresh in read(plan, workspace.staging, key_fingerprint):
+                gathered.add(part, fresh)
         for done, (source, file) in enumerate(files):
             tell(f"reading {file.name}", done, len(files))
             gathered.add(*stage(plan, file, source, workspace.staging, hasher, key_fingerprint))
@@ -116,20 +130,17 @@ def build(
             )
         erased = erased.joined(erasures(gathered.parts))
         parts, replaced = _without_erased(plan, gathered.whole(), erased)
-        tell("building the graph", 0, 2)
-        tombstone = erased.tombstone if erased.until_ms else None
-        assembled = assemble(plan, parts, previous, seed=seed, tombstone=tombstone)
-        check_share(assembled.quarantine, sum(count.rows for count in assembled.counts), max_quarantine)
-        tell("writing the snapshot", 1, 2)
-        identity = _identity(assembled, last_seq(parts))
-        manifest = _manifest(plan, assembled, parts, identity, key_fingerprint, seed)
-        assembled.tables.manifest |= manifest
-        with workspace.new_folder("snapshot", identity) as folder:
-            write_snapshot(folder, assembled.tables)
+        work = Work(workspace, plan, parts, seed, max_quarantine, key_fingerprint, tell)
+        plain = previous is None and not answers and not last_seq(parts) and not erased.until_ms
+        if merge is not None and plain:
+            merged = merge(work)
+        else:
+            tombstone = erased.tombstone if erased.until_ms else None
+            merged = _merged(work, previous, tombstone)
+        identity = merged.snapshot_id
         if publish:
             workspace.publish({"snapshot": identity})
         _prune(workspace, {part.folder.name for part in parts}, replaced)
-        tell("writing the snapshot", 2, 2)
     warnings = ["there was no snapshot to append to; built anew"] if append and previous is None else []
     if last_seq(parts) < before_seq:
         warnings.append(
@@ -143,10 +154,62 @@ def build(
         journal_read=gathered.journal_read,
         journal_reused=gathered.journal_reused,
         last_seq=last_seq(parts),
-        warnings=tuple(warnings + warnings_of(plan, assembled)),
+        warnings=tuple(warnings + merged.warnings),
         seconds=time.perf_counter() - start,
-        **_graph_figures(plan, assembled),
+        **merged.figures,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What there is to be merged.
+
+    Attributes:
+        workspace: Where to.
+        plan: The plan.
+        parts: All parts, by source, file and fingerprint.
+        seed: Deals the folds.
+        max_quarantine: Largest share of rows that may be left out, 0 to 1.
+        key_fingerprint: Which key hashed identifiers.
+        tell: Told what is done.
+    """
+
+    workspace: Workspace
+    plan: Plan
+    parts: list[Part]
+    seed: int
+    max_quarantine: float
+    key_fingerprint: str | None
+    tell: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A snapshot that was written.
+
+    Attributes:
+        snapshot_id: Its id.
+        figures: What a report says of the graph.
+        warnings: What may not be as it was meant, a line each.
+    """
+
+    snapshot_id: str
+    figures: dict[str, Any]
+    warnings: list[str]
+
+
+def _merged(work: Work, previous: Snapshot | None, tombstone: Callable[[int], str] | None) -> Merged:
+    plan, parts = work.plan, work.parts
+    work.tell("building the graph", 0, 2)
+    assembled = assemble(plan, parts, previous, seed=work.seed, tombstone=tombstone)
+    check_share(assembled.quarantine, sum(count.rows for count in assembled.counts), work.max_quarantine)
+    work.tell("writing the snapshot", 1, 2)
+    identity = _identity(assembled, last_seq(parts))
+    assembled.tables.manifest |= manifest_words(work, identity, assembled.content_hash, assembled.counts)
+    with work.workspace.new_folder("snapshot", identity) as folder:
+        write_snapshot(folder, assembled.tables)
+    work.tell("writing the snapshot", 2, 2)
+    return Merged(identity, _graph_figures(plan, assembled), warnings_of(plan, assembled))
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -339,15 +402,21 @@ def _identity(assembled: Assembled, seq: int) -> str:
     return f"s{layout.hexdigest()[:12]}"
 
 
-def _manifest(
-    plan: Plan,
-    assembled: Assembled,
-    parts: Sequence[Part],
-    identity: str,
-    key_fingerprint: str | None,
-    seed: int,
+def manifest_words(
+    work: Work, identity: str, content_hash: str, counts: Sequence[SourceCount]
 ) -> dict[str, Any]:
-    spec = plan.spec
+    """What a snapshot's manifest says of where it comes from.
+
+    Args:
+        work: What was merged.
+        identity: The snapshot's id.
+        content_hash: Hash of its content.
+        counts: Where the rows of each mapping went.
+
+    Returns:
+        Entries of the manifest.
+    """
+    spec, parts = work.plan.spec, work.parts
     return {
         "id": identity,
         "title": spec.title,
@@ -355,7 +424,7 @@ def _manifest(
         "simulated": spec.simulated,
         "spec_hash": spec.spec_hash,
         "spec": spec.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        "content_hash": assembled.content_hash,
+        "content_hash": content_hash,
         "moments": list(spec.moments),
         "files": [
             {
@@ -368,14 +437,14 @@ def _manifest(
             for part in parts
         ],
         "counts": {
-            name: sum(getattr(count, name) for count in assembled.counts)
+            name: sum(getattr(count, name) for count in counts)
             for name in ("rows", "in_graph", "duplicates", "quarantined")
         },
         "last_seq": last_seq(parts),
-        "key_fingerprint": key_fingerprint,
+        "key_fingerprint": work.key_fingerprint,
         "prevalence": spec.prevalence,
         "assume_good_after_ms": spec.assume_good_after_ms,
-        "seed": seed,
+        "seed": work.seed,
     }
 
 
