@@ -110,6 +110,24 @@ RETURN count(DISTINCT CASE WHEN member AND r:$dealing THEN a END) AS accounts,
        $ways
 LIMIT 1""")
 
+_STRONGEST: Final = Template("""\
+WITH $members AS ring
+MATCH $node-[:$types]-(a:Account)
+WHERE NOT n.hub
+RETURN count(DISTINCT CASE WHEN a.id IN ring AND a <> n THEN a END) AS accounts,
+       count(DISTINCT a) AS users,
+       COUNT { (:Account) } AS platform
+LIMIT 1""")
+
+_ARRIVALS: Final = Template("""\
+UNWIND $members AS id
+MATCH (m:Account {id: id})
+WHERE m.first_seen IS NOT NULL
+RETURN count(m) AS accounts,
+       toString(min(m.first_seen)) AS first,
+       toString(max(m.first_seen)) AS last
+LIMIT 1""")
+
 _INTERACTIONS: Final = Template("""\
 WITH $members AS ring
 UNWIND ring AS id
@@ -392,6 +410,29 @@ def _counterpart(about: _About, piece: Mapping[str, Any]) -> RingQuery | None:
     return _query(piece["id"], title, text, expected)
 
 
+def _strongest(about: _About, piece: Mapping[str, Any]) -> RingQuery | None:
+    kind = piece["kind"]
+    if kind not in about.labels or about.holds_hub:
+        return None
+    title = (
+        f"{counted(piece['accounts'], 'member')} of {counted(piece['users'], 'account')} on {noun(kind)}"
+        f" {piece['shown']}, of {counted(piece['platform'], 'account')} in all"
+    )
+    text = _STRONGEST.substitute(
+        members=about.members, node=about.node("n", kind, piece["key"]), types=about.types_at(kind)
+    )
+    return _query(piece["id"], title, text, _numbers(piece, "accounts", "users", "platform"))
+
+
+def _arrivals(about: _About, piece: Mapping[str, Any]) -> RingQuery | None:
+    if not piece["accounts"]:
+        return None
+    title = f"From when to when {counted(piece['accounts'], 'member')} appeared"
+    times = {"first": _time_text(piece["from_ms"]), "last": _time_text(piece["to_ms"])}
+    text = _ARRIVALS.substitute(members=about.members)
+    return _query(piece["id"], title, text, _numbers(piece, "accounts") | times)
+
+
 def _interactions(about: _About, piece: Mapping[str, Any]) -> RingQuery | None:
     if piece["relation"] not in about.types or about.holds_hub:
         return None
@@ -449,11 +490,40 @@ def _nearest_bad(about: _About, piece: Mapping[str, Any]) -> RingQuery | None:
 _WRITERS: Final[dict[str, Callable[[_About, Mapping[str, Any]], RingQuery | None]]] = {
     "identifiers": _identifiers,
     "counterpart": _counterpart,
+    "strongest": _strongest,
+    "arrivals": _arrivals,
     "interactions": _interactions,
     "burst": _burst,
     "known_bad": _known_bad,
     "nearest_bad": _nearest_bad,
 }
+
+
+# Why the graph in Neo4j cannot give what a piece of evidence says.
+_WHY_NOT: Final = {
+    "group": "links are weighed by rarity, closeness in time and likeness, which the graph does not hold",
+    "synchrony": "likeness is worked out from the profiles of the two and of all who came around them",
+    "chance": "it compares with a platform that was dealt out anew",
+    "honest": "it compares with random pairs and arrivals of the whole platform",
+    "minimal": "each thing taken away is in a query above; what is left is worked out from the links",
+    "no_bad_near": "that nothing is there shows only to who walks every way of so many steps",
+    "confirmed": "people's word on a ring is in the registry, not in the graph",
+}
+_NOT_AS_IT_STANDS: Final = (
+    "a hub or an unknown kind or time is part of it, so that the graph would give another number"
+)
+
+
+def without_query(piece: Mapping[str, Any]) -> str:
+    """Say why a piece of evidence has no query.
+
+    Args:
+        piece: A piece for which `ring_queries` gives none.
+
+    Returns:
+        The reason in plain words.
+    """
+    return _WHY_NOT.get(piece["type"], _NOT_AS_IT_STANDS)
 
 
 def _query(name: str, title: str, text: str, expected: dict[str, Any]) -> RingQuery:
@@ -473,3 +543,10 @@ def _list(values: Iterable[str]) -> str:
 def _time(at_ms: int) -> str:
     at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return f"datetime({literal(at.replace('+00:00', 'Z'))})"
+
+
+def _time_text(at_ms: int) -> str:
+    """A time as Neo4j writes it: no more of it than it takes."""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    shape = "%Y-%m-%dT%H:%M" + (":%S" if at_ms % 60_000 else "")
+    return at.strftime(shape) + (f".{at_ms % 1000:03d}" if at_ms % 1000 else "") + "Z"

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from graph_etl import NO_TIME
+from rings.benign import CONFIRMED, OPEN, Confirmed, Standing, confirmed_piece, matched, standing_of
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
 from rings.honest import EXPLAINED, honest
@@ -30,7 +31,7 @@ from rings.weighing import LEARNED, Weighing
 from rings.words import headline, sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,6 +66,7 @@ def find(
     link_config: LinkConfig | None = None,
     community_config: CommunityConfig | None = None,
     bundle: str | None = None,
+    benign: Sequence[Confirmed] = (),
     progress: Callable[[str], None] | None = None,
 ) -> RingsRun:
     """Find the rings of a snapshot.
@@ -83,6 +85,8 @@ def find(
         link_config: How links are weighed, before a model that has learned from known groups does it.
         community_config: How links become communities; as suits the weights if None.
         bundle: Version of the bundle that the scores came from, for the record.
+        benign: Groups that people confirmed to be benign: as long as they have not changed they rank after
+            all others, see `rings.benign`.
         progress: Called with what is being done.
 
     Returns:
@@ -141,6 +145,7 @@ def find(
     )
     pieces = evidence(grounds)
     names = _identities(snapshot, grounds, previous)
+    standings = _standings(snapshot, grounds, pieces, names.ids, benign)
     members, role_names, firmness = _members(snapshot, grounds, names)
     tell("words")
     words, packed = _explain(grounds, pieces, role_names, firmness, names.ids)
@@ -158,9 +163,13 @@ def find(
             "n_known_bad": np.bincount(member[known & (member >= 0)], minlength=len(order)).astype(np.int32),
             "words": pl.Series(words, dtype=pl.String),
             "parents": pl.Series(names.parents, dtype=pl.List(pl.String)),
+            "status": pl.Series(
+                [OPEN if found is None else found.status for found in standings], dtype=pl.String
+            ),
         },
         schema_overrides={"ring": pl.String, "synchrony": pl.Float64},
     )
+    table, members, packed = _silent_last(table, members, packed, standings)
     manifest = {
         "format": FORMAT,
         "snapshot": snapshot.id,
@@ -178,6 +187,7 @@ def find(
             "rings": len(order),
             "significant": int((grounds.q_value < _SIGNIFICANT).sum()),
             "members": members.height,
+            "benign_confirmed": int((table["status"] == CONFIRMED).sum()),
             "null_runs": tested.null_runs,
             "null_groups": tested.null_groups,
         },
@@ -257,6 +267,45 @@ def _identities(snapshot: Snapshot, grounds: Grounds, previous: RingsRun | None)
             before.setdefault(ring, []).append(account_id)
     node = np.asarray(snapshot.account_node)
     return identify([snapshot.node_keys[node[accounts]] for accounts in grounds.accounts], before)
+
+
+def _standings(
+    snapshot: Snapshot,
+    grounds: Grounds,
+    pieces: list[list[Evidence]],
+    ids: list[str],
+    benign: Sequence[Confirmed],
+) -> list[Standing | None]:
+    """What became of the groups that people called benign; what they said joins the evidence."""
+    standings: list[Standing | None] = [None] * len(ids)
+    if not benign:
+        return standings
+    accounts = np.concatenate([np.zeros(0, np.int64), *grounds.accounts])
+    names = snapshot.node_keys[np.asarray(snapshot.account_node)[accounts]]
+    ends = np.cumsum([0, *map(len, grounds.accounts)])
+    inside = {ring: names[ends[at] : ends[at + 1]] for at, ring in enumerate(ids)}
+    groups = matched(benign, inside)
+    for at, ring in enumerate(ids):
+        if ring in groups:
+            bad = grounds.known_bad[grounds.accounts[at]]
+            known = [name for name, is_bad in zip(inside[ring], bad, strict=True) if is_bad]
+            found = standings[at] = standing_of(groups[ring], inside[ring], known, pieces[at])
+            pieces[at].append({"id": f"e{len(pieces[at]) + 1}", **confirmed_piece(found)})
+    return standings
+
+
+def _silent_last(
+    table: pl.DataFrame, members: pl.DataFrame, packed: list[bytes], standings: list[Standing | None]
+) -> tuple[pl.DataFrame, pl.DataFrame, list[bytes]]:
+    """Put the groups that people called benign after all others, in the order that they have."""
+    silent = np.array([found is not None and found.status == CONFIRMED for found in standings], np.bool_)
+    if not silent.any():
+        return table, members, packed
+    order = np.argsort(silent, kind="stable")
+    table = table[order].with_columns(rank=pl.int_range(1, len(order) + 1, dtype=pl.Int32))
+    place = table.select("ring", place=pl.int_range(pl.len()))
+    members = members.join(place, on="ring", how="left", maintain_order="left")
+    return table, members.sort("place", maintain_order=True).drop("place"), [packed[at] for at in order]
 
 
 def _members(

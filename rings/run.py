@@ -38,7 +38,9 @@ class RingsRun:
         manifest: Snapshot, bundle, seed, configuration, counts and the rings that ended.
         table: One row a ring, the best rank first: ring, rank, score, size, density (mean link weight over
             all pairs), synchrony (0 to 1, null without times), p_value, q_value, honest
-            (probability that something honest explains it, see `rings.honest`), n_known_bad, words, parents.
+            (probability that something honest explains it, see `rings.honest`), n_known_bad, words, parents,
+            status (``open``, ``benign_confirmed`` or ``benign_changed``, see `rings.benign`; runs of before
+            have none).
         members: One row a member: ring, account, account_id, role, weight (how firmly it is tied to the ring,
             0 to 1).
         explanations: For each ring of the table its explanation, packed.

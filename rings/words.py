@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from rings.benign import CONFIRMED
 from rings.wording import article, counted, listed, noun, number, plural, small
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ def sentences(pieces: Sequence[Evidence], account_kind: str = "account") -> list
     # What only some share adds nothing to what nearly all do.
     shared = [piece for piece in shared if piece is first or 2 * piece["accounts"] >= piece["of"]][:2]
     said += [_shared(piece, first_of=piece is first) for piece in shared]
+    if "confirmed" in by_type:
+        said.append(_confirmed(by_type["confirmed"][0]))
     if "strongest" in by_type:
         said.append(_strongest(by_type["strongest"][0]))
     if burst is not None:
@@ -331,6 +335,31 @@ def _thing(thing: dict[str, Any]) -> str:
         return "their appearing side by side"
     name = f"{noun(thing['kind'])} {thing['shown']}"
     return f"what they did with {name}" if thing["what"] == "dealings" else name
+
+
+def _confirmed(piece: Evidence) -> Sentence:
+    day = datetime.fromtimestamp(piece["confirmed_ms"] / 1000, UTC).date().isoformat()
+    text = f"called benign ({piece['source']}, {day}) as a group of {number(piece['of'])}"
+    came = f"{counted(piece['new_accounts'], 'account')} came"
+    if piece["status"] == CONFIRMED:
+        rest = f", since then {came}" if piece["new_accounts"] else " and unchanged since"
+        return Sentence(text + rest, (piece["id"],))
+    changes = [came] if piece["grown"] else []
+    if piece["new_bad"]:
+        changes.append(f"{number(piece['new_bad'])} more confirmed bad")
+    changes += [_new_kind(kind) for kind in piece["new_evidence"]]
+    return Sentence(f"{text}, changed since: {listed(changes)}", (piece["id"],))
+
+
+def _new_kind(kind: str) -> str:
+    what, _, name = kind.partition(":")
+    return {
+        "identifiers": f"a shared {noun(name)} is new",
+        "interactions": f"dealings ({noun(name)}) are new",
+        "counterpart": f"having one {noun(name)} in common is new",
+        "burst": "having come together is new",
+        "synchrony": "behaving alike is new",
+    }[what]
 
 
 _LATER: dict[str, Callable[[dict[str, Any]], Sentence]] = {

@@ -12,6 +12,7 @@ import rings
 from graph_etl.build import build
 from graph_etl.workspace import WorkspaceError, write_atomically
 from ringwatch.gate import Candidate, Check, Limits, judge
+from ringwatch.journals import benign_groups
 from ringwatch.scores import current_scores
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ def _refresh(
             previous=earlier,
             seed=seed,
             bundle=version,
+            benign=benign_groups(workspace.path),
             progress=lambda step: tell(step, 0, 1),
         )
         with workspace.new_folder("rings", found.id) as folder:

@@ -36,6 +36,7 @@ from scoring_service.logs import configure_logging
 from scoring_service.middleware import RequestGate, error_response
 from scoring_service.openapi import describe
 from scoring_service.rings import endpoints as rings_endpoints
+from scoring_service.rings.standing import BenignGroups
 from scoring_service.risk import endpoints as risk_endpoints
 from scoring_service.settings import ServiceSettings
 
@@ -47,6 +48,7 @@ _ROUTERS = (
     erasure_endpoints.router,
     accounts_endpoints.router,
     rings_endpoints.router,
+    rings_endpoints.benign_router,
     live_endpoints.router,
     health_endpoints.router,
 )
@@ -75,6 +77,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         state.release()
         raise KeysMissing(settings.host)
     app.state.access = Access(state, required=not settings.is_loopback or settings.auth == "required")
+    app.state.benign = BenignGroups(settings.journal_place)
     app.state.keys_in_flight = KeysInFlight()
     app.state.is_warm = False
     for router in _ROUTERS:
@@ -180,6 +183,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        app.state.benign.close()
         await state.close()
 
 

@@ -9,6 +9,7 @@ from scoring_service.errors import NotReady
 from scoring_service.live import LiveState
 from scoring_service.loading import Loaded
 from scoring_service.rings.service import RingService
+from scoring_service.rings.standing import BenignGroups
 
 
 def state_of(request: Request) -> LiveState:
@@ -32,7 +33,17 @@ async def _accounts(request: Request) -> AccountService:
 
 
 async def _rings(request: Request) -> RingService:
-    return RingService(_loaded(request))
+    loaded = _loaded(request)
+    return RingService(loaded, await _benign_groups(request).standings(loaded))
+
+
+def _benign_groups(request: Request) -> BenignGroups:
+    groups: BenignGroups = request.app.state.benign
+    return groups
+
+
+async def _benign(request: Request) -> BenignGroups:
+    return _benign_groups(request)
 
 
 async def _state(request: Request) -> LiveState:
@@ -42,4 +53,5 @@ async def _state(request: Request) -> LiveState:
 # All of them run in the event loop, where alone the live graph may be asked.
 State = Annotated[LiveState, Depends(_state)]
 Accounts = Annotated[AccountService, Depends(_accounts)]
+Benign = Annotated[BenignGroups, Depends(_benign)]
 Rings = Annotated[RingService, Depends(_rings)]

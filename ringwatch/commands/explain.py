@@ -75,7 +75,7 @@ def explain_ring(
 
     import polars as pl
 
-    from rings.cypher import ring_queries
+    from rings.cypher import ring_queries, without_query
     from scoring_service.rings.presentation import evidence_text
 
     row = run.table.filter(pl.col("ring") == ring).row(0, named=True)
@@ -101,6 +101,10 @@ def explain_ring(
             screen.heading(f"[{query.id}] {query.title}")
             screen.say(query.text)
             screen.say(f"expected: {query.expected}", style="dim")
+        asked = {query.id for query in queries}
+        for item in detail["evidence"]:
+            if item["id"] not in asked:
+                screen.say(f"[{item['id']}] {item['type']}: no query, for {without_query(item)}", style="dim")
         screen.finish(outcome)
         return
     screen.heading(f"Ring {ring}: rank {row['rank']}, score {row['score']:.3f}, {row['size']} accounts")

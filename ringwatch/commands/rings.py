@@ -14,13 +14,90 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _rings(
+    benign: Annotated[
+        str | None,
+        typer.Option(
+            "--benign",
+            metavar="RING",
+            help="Find nothing: keep that this ring is a benign group, which stays out of the list until it "
+            "changes.",
+        ),
+    ] = None,
+    not_benign: Annotated[
+        str | None,
+        typer.Option("--not-benign", metavar="RING", help="Find nothing: take back that it is benign."),
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", metavar="TEXT", help="Why it is benign. Write no identifier into it."),
+    ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=0, help="Rings to show in words.")] = 10,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find rings in the current snapshot, rank them with the current bundle's scores."""
-    find_rings(Options.of(workspace, seed, as_json), top=top)
+    options = Options.of(workspace, seed, as_json)
+    chosen = benign or not_benign
+    if chosen is None and reason is None:
+        find_rings(options, top=top)
+        return
+    if chosen is None or (benign and not_benign) or (reason and not benign):
+        from graph_etl import WorkspaceError
+
+        message = "give one of --benign RING and --not-benign RING, and --reason TEXT only with --benign"
+        raise WorkspaceError(message)
+    judge_ring(options, chosen, is_benign=benign is not None, reason=reason)
+
+
+def judge_ring(options: Options, ring: str, *, is_benign: bool, reason: str | None = None) -> None:
+    """Keep that a ring of the current run is a benign group, or take that back.
+
+    Args:
+        options: The common options.
+        ring: Its id.
+        is_benign: Whether it is one.
+        reason: Why.
+
+    Raises:
+        RingUnknown: If the current run does not hold the ring.
+        WorkspaceError: If there is no run, or nobody called the ring benign that is to be taken back.
+    """
+    from graph_etl import Workspace, WorkspaceError
+    from rings import RingsRun
+    from ringwatch.journals import benign_registry
+    from scoring_service.rings.registry import confirmed_now
+
+    place = Workspace(options.workspace)
+    current = place.current()["rings"]
+    if current is None:
+        message = f"{place.path}: no rings yet; find them with `ringwatch rings`"
+        raise WorkspaceError(message)
+    run = RingsRun.open(place.path_of("rings", current))
+    evidence = run.evidence(ring)
+    members = run.members.filter(run.members["ring"] == ring)
+    names = members["account_id"].to_list()
+    with benign_registry(options.workspace) as registry:
+        if is_benign:
+            label = place.open_snapshot(run.manifest["snapshot"]).labels()
+            bad = members.filter(label[members["account"].to_numpy()] == 1)["account_id"]
+            registry.confirm(confirmed_now(ring, names, bad, evidence, source="analyst", reason=reason))
+        elif not registry.withdraw(ring, names, "analyst"):
+            message = f"nobody called ring {ring!r} benign, so there is nothing to take back"
+            raise WorkspaceError(message)
+    options.screen.say(
+        f"ring {ring} of {len(names):,} accounts is benign: it stays out of the list until it changes"
+        if is_benign
+        else f"ring {ring} is no longer called benign"
+    )
+    options.screen.finish(
+        Outcome(
+            "rings",
+            options.workspace,
+            {"ring": ring, "benign": is_benign, "accounts": len(names)},
+            next_command=options.next_command("rings"),
+        )
+    )
 
 
 def find_rings(options: Options, *, top: int = 10) -> None:
@@ -32,6 +109,7 @@ def find_rings(options: Options, *, top: int = 10) -> None:
     """
     import rings
     from graph_etl import Workspace
+    from ringwatch.journals import benign_groups
     from ringwatch.scores import current_scores
 
     place = Workspace(options.workspace)
@@ -46,13 +124,18 @@ def find_rings(options: Options, *, top: int = 10) -> None:
             previous=previous,
             seed=options.seed,
             bundle=scores.bundle,
+            benign=benign_groups(options.workspace),
             progress=lambda step: progress(step, 0, 1),
         )
         progress("writing rings", 0, 1)
         with place.new_folder("rings", run.id) as folder:
             run.write(folder)
         place.set_current("rings", run.id)
-    table = run.table.sort("rank")
+    from rings.benign import CHANGED, CONFIRMED
+
+    ranked = run.table.sort("rank")
+    table = ranked.filter(ranked["status"] != CONFIRMED)
+    silent = ranked.filter(ranked["status"] == CONFIRMED)
     note = " (simulated data)" if snapshot.manifest["simulated"] else ""
     options.screen.heading(
         f"{snapshot.manifest['name']}{note}: {len(table):,} rings of {len(run.members):,} accounts, "
@@ -62,6 +145,11 @@ def find_rings(options: Options, *, top: int = 10) -> None:
         options.screen.note(
             "warning: no bundle yet, so rings are ranked by their links alone; `ringwatch train`"
         )
+    if len(silent):
+        options.screen.note(
+            f"{len(silent):,} more are benign as people confirmed and have not changed since: "
+            f"{', '.join(silent['ring'].head(top))}"
+        )
     first = table.head(top)
     show_rings(options.screen, first.to_dicts())
     follow = ("explain", str(first["ring"][0])) if len(first) else ("serve", "")
@@ -69,7 +157,9 @@ def find_rings(options: Options, *, top: int = 10) -> None:
         "run": run.id,
         "snapshot": snapshot.id,
         "bundle": scores.bundle,
-        "rings": len(table),
+        "rings": len(ranked),
+        "benign_confirmed": silent["ring"].to_list(),
+        "benign_changed": table.filter(table["status"] == CHANGED)["ring"].to_list(),
         "accounts_in_rings": len(run.members),
         "first": first.to_dicts(),
     }

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """Revision of the newest migration."""
 
 METADATA: Final = MetaData()
@@ -91,3 +91,18 @@ ERASURES: Final = Table(
     Column("through_seq", BigInteger, nullable=False),
     Column("receipt", LargeBinary, nullable=False),
 )
+
+BENIGN_GROUPS: Final = Table(
+    "benign_groups",
+    METADATA,
+    Column("number", POSITION, primary_key=True, autoincrement=True),
+    Column("ring", Text, nullable=False),
+    # JSON: account ids, those of them known to be bad, kinds of evidence; as they were when it was confirmed.
+    Column("held", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("reason", Text),
+    Column("confirmed_ms", BigInteger, nullable=False),
+    Column("withdrawn_ms", BigInteger),
+    Column("withdrawn_by", Text),
+)
+"""Groups that people confirmed to be benign, see `rings.benign`; one that was taken back stays on record."""

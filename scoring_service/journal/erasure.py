@@ -28,6 +28,7 @@ from graph_etl.spec import ACCOUNT
 from scoring_service.database.engine import Database
 from scoring_service.database.tables import ERASURES, IDEMPOTENCY, JOURNAL
 from scoring_service.journal.entries import Entry
+from scoring_service.rings.forgetting import forget_member
 
 # A transaction looks through so many rows: some milliseconds in which no event can be committed.
 _STEP: Final = 1_000
@@ -120,6 +121,7 @@ def erase(journal: Writing, account: str, tombstone: str, names: Sequence[str]) 
             is_done = until_seq == turn.last_seq
             if is_done:
                 dropped = _drop_requests(journal.database, turn.connection, said)
+                forget_member(turn.connection, {account, *names}, tombstone, said.out_of_text)
                 kept = turn.keep([Entry(LiveErasure(tombstone))])
                 receipt = replace(
                     receipt,

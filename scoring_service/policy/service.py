@@ -10,6 +10,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from rings.benign import CONFIRMED
 from scoring_service.errors import PolicyError
 from scoring_service.policy.schemas import (
     DECISIONS,
@@ -72,6 +73,9 @@ class RingTie:
     def of_row(cls, row: Mapping[str, Any], *, is_member: bool, users: int = 0) -> Self:
         """Read a row of the ranked table of rings."""
         score, q_value = row["score"], row["q_value"]
+        if row.get("status") == CONFIRMED:
+            # Confirmed bad members stay what they are; that the group hangs together says nothing.
+            score, q_value = None, None
         return cls(
             is_member=is_member,
             size=row["size"],

@@ -13,6 +13,8 @@ _RING: Final[dict[str, Any]] = {
     "q_value": 0.004,
     "known_bad": 2,
     "explained_benign": False,
+    "status": "open",
+    "benign": None,
     "words": "14 accounts on 2 devices that nobody else used, signed up within 41 minutes",
     "parents": [],
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rings.wording import noun
+from scoring_service.risk.reading import iso
 
 Piece = Mapping[str, Any]
 MOST_NAMED: Final = 5
@@ -127,6 +128,16 @@ def _honest(piece: Piece) -> str:
     )
 
 
+def _confirmed(piece: Piece) -> str:
+    changed = "changed since" if piece["status"] == "benign_changed" else "not changed since"
+    kinds = ", ".join(piece["new_evidence"])
+    return (
+        f"called benign by {piece['source']} on {iso(piece['confirmed_ms'])} as a group of {piece['of']:,}, "
+        f"{changed}: {piece['new_accounts']:,} of {piece['accounts']:,} accounts are new, "
+        f"{piece['new_bad']:,} newly confirmed bad{f'; new kinds of evidence: {kinds}' if kinds else ''}"
+    )
+
+
 def _minimal(piece: Piece) -> str:
     things = [
         f"{'appearing side by side' if thing['what'] == 'in_step' else _named(thing)} "
@@ -161,4 +172,5 @@ _TELL: Final[dict[str, Callable[[Piece], str]]] = {
     "no_bad_near": _no_bad_near,
     "honest": _honest,
     "minimal": _minimal,
+    "confirmed": _confirmed,
 }

@@ -1,6 +1,6 @@
 """Reads one rings run: the ranked table, who belongs where, and what proves it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from features import LiveGraph
 from graph_etl import Snapshot
 from rings import RingsRun
+from rings.benign import CHANGED, CONFIRMED, OPEN, Standing
+from rings.honest import EXPLAINED
 from scoring_service.rings.schemas import RingFilter
 
 
@@ -103,19 +105,41 @@ class RingRepository:
         return found
 
     def select(
-        self, wanted: RingFilter, account_key: str | None, start: int
-    ) -> tuple[list[dict[str, Any]], int]:
+        self,
+        wanted: RingFilter,
+        account_key: str | None,
+        after_rank: int,
+        standings: Mapping[str, Standing],
+    ) -> tuple[list[dict[str, Any]], int, bool]:
         """List rings that pass the filters.
 
         Args:
             wanted: The filters.
             account_key: The account that the rings must hold, as the graph stores its id; None for any.
-            start: How many of those that pass to leave out.
+            after_rank: Only rings that rank after it are sent.
+            standings: What became of the groups that people confirmed to be benign, by ring id.
 
         Returns:
-            At most `wanted.limit` rows, the best rank first, and how many rings pass in all.
+            At most `wanted.limit` rows, the best rank first; how many rings pass in all, of any rank; whether
+            more follow.
         """
         kept = self.table.lazy()
+        if wanted.status != "all":
+            having = {
+                status: [ring for ring, found in standings.items() if found.status == status]
+                for status in (CONFIRMED, CHANGED)
+            }
+            ring = pl.col("ring")
+            kept = kept.filter(
+                ~ring.is_in(having[CONFIRMED]) if wanted.status == OPEN else ring.is_in(having[wanted.status])
+            )
+        if wanted.explained_benign is not None:
+            explained = (
+                pl.col("honest").fill_null(0.0) >= EXPLAINED
+                if "honest" in self.table.columns
+                else pl.lit(value=False)
+            )
+            kept = kept.filter(explained == wanted.explained_benign)
         if wanted.min_score is not None:
             kept = kept.filter(pl.col("score") >= wanted.min_score)
         if wanted.min_size is not None:
@@ -131,7 +155,8 @@ class RingRepository:
             of_account = self.run.members.lazy().filter(is_member).select("ring").unique()
             kept = kept.join(of_account, on="ring", how="semi")
         found = kept.sort("rank").collect()
-        return found.slice(start, wanted.limit).to_dicts(), found.height
+        rest = found.filter(pl.col("rank") > after_rank)
+        return rest.head(wanted.limit).to_dicts(), found.height, rest.height > wanted.limit
 
     def membership(self, account: int) -> Membership | None:
         """Return the best-ranked ring of an account and its role there."""
@@ -168,6 +193,8 @@ class RingRepository:
     def column(self, name: str, without: float) -> NDArray[np.float64]:
         """Give each account what the ranked table says of its ring.
 
+        Score and q-value of a group that people confirmed to be benign speak against nobody.
+
         Args:
             name: Column of the table.
             without: For accounts in no ring, and where the table has no value.
@@ -176,11 +203,18 @@ class RingRepository:
             `float64[A]`.
         """
         of_ring = self.table[name].cast(pl.Float64).fill_null(without).fill_nan(without).to_numpy()
+        if name in {"score", "q_value"} and "status" in self.table.columns:
+            of_ring = np.where((self.table["status"] == CONFIRMED).fill_null(value=False), without, of_ring)
         return np.where(self._ring_of >= 0, np.append(of_ring, without)[self._ring_of], without)
 
     def ring_ids(self) -> list[str | None]:
         """Return the ring id of each account, None without a ring."""
         return [None if row < 0 else self.ids[row] for row in self._ring_of]
+
+    def members_of_all(self) -> dict[str, list[str]]:
+        """Return the account ids of the members of every ring, by its id."""
+        found = self.run.members.group_by("ring", maintain_order=True).agg("account_id")
+        return dict(found.iter_rows())
 
     def members(self, ring_id: str) -> list[dict[str, Any]]:
         """Return the members of a ring, the most firmly tied first."""

@@ -1,10 +1,11 @@
 """Answers of `GET /v1/rings` and `GET /v1/rings/{id}`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_PAGE = 200
+Source = Literal["analyst", "system", "appeal", "rule", "partner"]
 
 
 class RingFilter(BaseModel):
@@ -25,10 +26,35 @@ class RingFilter(BaseModel):
     known_bad: Annotated[
         bool | None, Field(description="True: only rings with a confirmed bad account; false: only without.")
     ] = None
+    explained_benign: Annotated[
+        bool | None,
+        Field(description="True: only rings that something honest explains; false: only others."),
+    ] = None
+    status: Annotated[
+        Literal["open", "benign_confirmed", "benign_changed", "all"],
+        Field(
+            description="`open`: without the groups that people confirmed to be benign, as long as they have "
+            "not changed since; else only those, only those that have changed, or all."
+        ),
+    ] = "open"
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE, description="Rings a page.")] = 20
     cursor: Annotated[
         str | None, Field(max_length=512, description="`next_cursor` of the page before; same filters.")
     ] = None
+
+
+class RingStanding(BaseModel):
+    """What became of a group since a person confirmed it to be benign."""
+
+    confirmed_at: str
+    source: str
+    reason: str | None
+    accounts: int = Field(description="Accounts in it when it was confirmed.")
+    new_accounts: int = Field(description="Accounts in it that were not then.")
+    new_bad: int = Field(description="Accounts in it that are confirmed bad and were not then.")
+    new_evidence: list[str] = Field(
+        description="Kinds of evidence that did not tell of it then, such as `identifiers:card`."
+    )
 
 
 class RingSummary(BaseModel):
@@ -48,6 +74,14 @@ class RingSummary(BaseModel):
     explained_benign: bool = Field(
         default=False,
         description="Whether something honest (a household, an office) explains it, four to one or better.",
+    )
+    status: Literal["open", "benign_confirmed", "benign_changed"] = Field(
+        default="open",
+        description="`benign_confirmed`: a person called it benign and it has not changed since; "
+        "`benign_changed`: it has.",
+    )
+    benign: RingStanding | None = Field(
+        default=None, description="What a person said and what has changed since; null if nobody did."
     )
     words: str = Field(description="What holds it together, in plain words.")
     parents: list[str] = Field(
@@ -114,13 +148,37 @@ class RingCypher(BaseModel):
     )
 
 
+class BenignRequest(BaseModel):
+    """Says that a ring is a benign group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Source = "analyst"
+    reason: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Why. Kept as it is: write no identifier into it.",
+    )
+
+
+class BenignAnswer(BaseModel):
+    """A ring that was called benign, or no longer is."""
+
+    id: str
+    status: Literal["open", "benign_confirmed", "benign_changed"]
+    benign: RingStanding | None
+    run: str = Field(description="Id of the rings run that it was looked at in.")
+
+
 class RingDetail(BaseModel):
     """A ring with all that speaks for it."""
 
     ring: RingSummary
     sentences: list[Sentence]
     evidence: list[dict[str, Any]] = Field(
-        description="Ranked by weight; each has `id`, `type`, `weight`, `text` and its facts."
+        description="Ranked by weight; each has `id`, `type`, `weight`, `text`, `not_in_neo4j` (why it has "
+        "no query; null where it has one) and its facts."
     )
     members: list[RingMember]
     minimal: dict[str, Any] | None = Field(
@@ -139,3 +197,21 @@ class RingDetail(BaseModel):
     run: str
     graph_as_of: str | None
     simulated: bool
+
+
+BENIGN_REQUEST: Final[dict[str, Any]] = {"source": "analyst", "reason": "student dormitory, checked by phone"}
+BENIGN_ANSWER: Final[dict[str, Any]] = {
+    "id": "r4be01c77a2",
+    "status": "benign_confirmed",
+    "benign": {
+        "confirmed_at": "2026-03-01T09:40:00Z",
+        "source": "analyst",
+        "reason": "student dormitory, checked by phone",
+        "accounts": 14,
+        "new_accounts": 0,
+        "new_bad": 0,
+        "new_evidence": [],
+    },
+    "run": "20260301-1f0c",
+}
+WITHDRAWN_ANSWER: Final[dict[str, Any]] = {**BENIGN_ANSWER, "status": "open", "benign": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rings.wording import noun, plural
@@ -285,6 +286,36 @@ def _minimal(found: Found, by_type: Mapping[str, Evidence]) -> None:
         same("dissolved", 2 * piece["left"] < piece["of"] or piece["left"] < 3, True)
 
 
+_NEW_KINDS: Final = {
+    "identifiers": "a shared {} is new",
+    "interactions": "dealings ({}) are new",
+    "counterpart": "having one {} in common is new",
+    "burst": "having come together is new",
+    "synchrony": "behaving alike is new",
+}
+
+
+def _confirmed(found: Found, by_type: Mapping[str, Evidence]) -> None:
+    piece = by_type["confirmed"]
+    same("source", found["source"], piece["source"])
+    day = datetime.fromtimestamp(piece["confirmed_ms"] / 1000, UTC).strftime("%Y-%m-%d")
+    same("day", found["day"], day)
+    same("of", value(str(found["of"])), piece["of"])
+    same("changed", found["changes"] is not None, piece["status"] == "benign_changed")
+    if found["changes"] is None:
+        same("came", 0 if found["came"] is None else value(found["came"]), piece["new_accounts"])
+        return
+    meant = []
+    if piece["grown"]:
+        meant.append(f"{piece['new_accounts']:,} account{'s' if piece['new_accounts'] > 1 else ''} came")
+    if piece["new_bad"]:
+        meant.append(f"{piece['new_bad']:,} more confirmed bad")
+    for kind in piece["new_evidence"]:
+        what, _, name = kind.partition(":")
+        meant.append(_NEW_KINDS[what].format(noun(name)))
+    same("changes", re.split(", | and ", str(found["changes"])), meant)
+
+
 _STRONGEST: Final = (
     rf"(?P<name>.+) ties most: (?P<users>{N}) of (?P<platform>{N}) accounts touch it, (?P<here>all|{N}) of"
     r" them here where coincidence would bring (?P<chance>.+)"
@@ -299,6 +330,14 @@ FORMS: Final[dict[str, list[tuple[str, Callable[[Found, Mapping[str, Evidence]],
     "identifiers": [(rf"{WHO} on {THINGS}", _identifiers)],
     "counterpart": [(_COUNTERPART, _counterpart)],
     "strongest": [(_STRONGEST, _strongest)],
+    "confirmed": [
+        (
+            rf"called benign \((?P<source>[a-z]+), (?P<day>[\d-]+)\) as a group of (?P<of>{N})"
+            rf"(?: and unchanged since|, since then (?P<came>{N}) accounts? came"
+            r"|, changed since: (?P<changes>.+))",
+            _confirmed,
+        )
+    ],
     "burst": [
         (rf"{WHO} {APPEARED} {WITHIN}", _burst),
         (

@@ -11,7 +11,7 @@ import rings
 from benchmarks.ring_cypher import SCANS, differences, operators
 from graph_etl import Snapshot
 from graph_etl.neo4j_store import Target, connect, load, session
-from rings.cypher import MOST_NODES, RingQuery, ring_queries
+from rings.cypher import MOST_NODES, RingQuery, ring_queries, without_query
 from tests.building import CAMPUS_IP, Built, build_from_text, csv_text
 
 IN_WORDS = """
@@ -49,8 +49,19 @@ def queries_of(snapshot: Snapshot) -> Iterator[tuple[list[str], RingQuery, str |
 @pytest.mark.parametrize(
     ("built", "told"),
     [
-        ("timed_build", {"identifiers", "counterpart", "interactions", "burst", "known_bad"}),
-        ("untimed_build", {"counterpart", "known_bad"}),
+        (
+            "timed_build",
+            {
+                "identifiers",
+                "counterpart",
+                "interactions",
+                "burst",
+                "known_bad",
+                "strongest",
+                "arrivals",
+            },
+        ),
+        ("untimed_build", {"counterpart", "known_bad", "strongest"}),
     ],
 )
 def test_every_query_of_every_ring_gives_what_was_said(
@@ -149,3 +160,18 @@ def test_a_burst_that_ends_while_a_stranger_appears_has_no_query(timed_snapshot:
     # The claim leaves one of them out, as it does with those who share the last moment.
     piece["platform_accounts"] = 3
     assert [query.id for query in ring_queries(timed_snapshot, "r", ring, [piece])] == ["ring", "found"]
+
+
+def test_what_has_no_query_says_why(timed_snapshot: Snapshot) -> None:
+    run = rings.find(timed_snapshot)
+    members = dict(run.members.group_by("ring").agg("account_id").iter_rows())
+    reasons = Counter[str]()
+    for ring in run.table["ring"]:
+        evidence = run.evidence(ring)
+        asked = {query.id for query in ring_queries(timed_snapshot, ring, members[ring], evidence)}
+        for piece in evidence:
+            if piece["id"] not in asked:
+                reasons[without_query(piece)] += 1
+                assert piece["type"] not in {"interactions", "known_bad"}
+    assert len(reasons) >= 4
+    assert "worked out from the links" in without_query({"type": "minimal"})

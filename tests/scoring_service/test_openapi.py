@@ -36,6 +36,7 @@ def test_paths_are_those_of_the_product(described: dict[str, Any]) -> None:
         "/v1/accounts/{account_id}/reasons": ["get"],
         "/v1/rings": ["get"],
         "/v1/rings/{ring_id}": ["get"],
+        "/v1/rings/{ring_id}/benign": ["delete", "post"],
         "/healthz": ["get"],
         "/readyz": ["get"],
     }
