@@ -162,7 +162,7 @@ def assemble(
         manifest={"fold_policy": targets.fold_policy, "timed": plan.timed},
     )
     duplicates = _by_mapping(plan, tables, accepted.duplicates) + targets.duplicates
-    counts = _counted(plan, parts, quarantine, duplicates)
+    counts = counted(plan, parts, quarantine, duplicates)
     return Assembled(snapshot, counts, quarantine, layout.rank, content_hash(snapshot, layout.rank))
 
 
@@ -175,7 +175,7 @@ def _event_rows(
         for ordinal, mapping in plan.of_source(part.source)
         if isinstance(mapping, EventPlan)
     ]
-    types = _event_types(plan, parts)
+    types = event_types(plan, parts)
     columns: dict[str, list[NDArray[Any]]] = {}
     tables: list[EventTable] = []
     part_numbers: dict[int, int] = {}
@@ -259,8 +259,19 @@ def _joined(columns: dict[str, list[NDArray[Any]]]) -> EventRows:
     return EventRows(**joined)
 
 
-def _event_types(plan: Plan, parts: Sequence[Part]) -> list[str]:
-    """All types, in the order of the mappings, then by name."""
+def event_types(plan: Plan, parts: Sequence[Part]) -> list[str]:
+    """All types, in the order of the mappings, then by name.
+
+    Args:
+        plan: The plan.
+        parts: All parts.
+
+    Returns:
+        Names.
+
+    Raises:
+        TooManyTypes: If columns that should name types hold free text.
+    """
     types: dict[str, None] = {}
     for mapping in plan.events:
         found = {mapping.type} if isinstance(mapping.type, str) else set()
@@ -369,9 +380,20 @@ def _by_mapping(plan: Plan, tables: Sequence[EventTable], rows: NDArray[np.int64
     return counts
 
 
-def _counted(
+def counted(
     plan: Plan, parts: Sequence[Part], quarantine: pl.DataFrame, duplicates: NDArray[np.int64]
 ) -> tuple[SourceCount, ...]:
+    """Count where the rows of each mapping went.
+
+    Args:
+        plan: The plan.
+        parts: All parts.
+        quarantine: What is left out.
+        duplicates: ``int64[n_mappings]``, rows that were there already.
+
+    Returns:
+        Counts that add up, one a mapping.
+    """
     by_reason: dict[tuple[str, str], dict[str, int]] = {}
     grouped = quarantine.group_by("mapping", "scope", "reason").len().sort("mapping", "scope", "reason")
     for mapping, scope, reason, count in grouped.iter_rows():

@@ -13,7 +13,7 @@ import pyarrow as pa
 from graph_etl.snapshot import NO_HUB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,10 +32,27 @@ class Content:
         self._hash.update(f"{name}:{contiguous.dtype.str}:{contiguous.shape};".encode())
         self._hash.update(contiguous.data if contiguous.size else b"")
 
+    def add_chunks(self, name: str, dtype: Any, length: int, chunks: Iterable[NDArray[Any]]) -> None:
+        """Add a long array of one dimension by its chunks; the hash is that of the whole."""
+        self._hash.update(f"{name}:{np.dtype(dtype).str}:{(length,)};".encode())
+        for chunk in chunks:
+            contiguous = np.ascontiguousarray(chunk, dtype)
+            self._hash.update(contiguous.data if contiguous.size else b"")
+
+    def add_text_chunks(self, name: str, length: int, chunks: Callable[[], Iterable[pl.Series]]) -> None:
+        """Add a long column of text by its chunks, which are asked for twice."""
+        lengths = (texts.str.len_bytes().cast(pl.Int64).fill_null(-1).to_numpy() for texts in chunks())
+        self.add_chunks(name, np.int64, length, lengths)
+        for texts in chunks():
+            self._add_bytes(texts)
+
     def add_text(self, name: str, texts: pl.Series) -> None:
         """Add a column of text; null is not the same as empty."""
         lengths = texts.str.len_bytes().cast(pl.Int64).fill_null(-1).to_numpy()
         self.add(name, lengths)
+        self._add_bytes(texts)
+
+    def _add_bytes(self, texts: pl.Series) -> None:
         joined: pa.Array = texts.drop_nulls().to_arrow().cast(pa.large_string())
         offsets, data = joined.buffers()[1:]
         ends = np.frombuffer(offsets, np.int64)[joined.offset : joined.offset + len(joined) + 1]
@@ -76,7 +93,7 @@ def content_hash(tables: SnapshotTables, rank: NDArray[np.int32]) -> str:
     if tables.hub_since is not None:
         content.add("hub_since", tables.hub_since[nodes])
         content.add_words("hubs", int((tables.hub_since != NO_HUB).sum()))
-    _add_accounts(content, tables, rank)
+    add_accounts(content, tables, rank)
     content.add("event_time_ms", tables.event_time_ms)
     content.add("event_known_ms", tables.event_known_ms)
     by_name = np.argsort(np.array(tables.event_types, dtype=np.str_), kind="stable")
@@ -98,7 +115,14 @@ def _by_rank(rank: NDArray[np.int32]) -> NDArray[np.int64]:
     return present[np.argsort(rank[present], kind="stable")]
 
 
-def _add_accounts(content: Content, tables: SnapshotTables, rank: NDArray[np.int32]) -> None:
+def add_accounts(content: Content, tables: SnapshotTables, rank: NDArray[np.int32]) -> None:
+    """Add what a snapshot says of its accounts: times, folds, attributes, verdicts, groups, cuts.
+
+    Args:
+        content: Takes it.
+        tables: The snapshot's tables.
+        rank: ``int32[N]``, place of each node by kind and key, -1 for those that do not count.
+    """
     account_rank = rank[tables.account_node]
     accounts = _by_rank(account_rank)
     for name in ("first_seen_ms", "last_seen_ms", "first_pos", "folds", "splits"):

@@ -27,7 +27,7 @@ from graph_etl.snapshot import NO_HUB, NO_TIME
 from graph_etl.snapshot_writer import HUB_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -185,10 +185,10 @@ def _found_in(touched: Contacts, arrived: NDArray[np.int64], n_untimed: int, n_e
 
 
 def find_hubs(
-    contacts: Sequence[Contacts],
+    contacts: Iterable[Contacts],
     *,
     kinds: Sequence[KindInfo],
-    node_keys: pl.Series,
+    node_keys: pl.Series | Sequence[str],
     account_pos: NDArray[np.int64],
     known_ms: NDArray[np.int64],
 ) -> Hubs:

@@ -38,7 +38,7 @@ class NamedNodes:
     key: pl.Series
     names: NDArray[np.uint64]
     declared: NDArray[np.bool_]
-    of_part: tuple[NDArray[np.int32], ...]
+    of_part: Sequence[NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True)

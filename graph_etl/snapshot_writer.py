@@ -270,6 +270,32 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
     for name, array in arrays.items():
         _save(folder, name, array)
     _write_strings(folder / "node_keys.arrow", keys)
+    write_frames(folder, tables)
+    touching = _Touching(node_account)
+    relations = [
+        _write_relation(folder / "relations" / str(ordinal), edges, tables.node_kind, touching)
+        for ordinal, edges in enumerate(tables.relations)
+    ]
+    touching.save(folder)
+    times = tables.event_time_ms[tables.event_time_ms != NO_TIME]
+    return write_manifest(
+        folder,
+        tables,
+        relations,
+        n_nodes=n_nodes,
+        n_accounts=n_accounts,
+        n_events=len(tables.event_time_ms),
+        time_range_ms=(int(times.min()), int(times.max())) if len(times) else None,
+    )
+
+
+def write_frames(folder: Path, tables: SnapshotTables) -> None:
+    """Write what is neither long nor mapped: hubs, verdicts, cuts, groups, quarantine.
+
+    Args:
+        folder: Where to.
+        tables: What to write.
+    """
     _frame(tables.hubs, HUB_SCHEMA).write_parquet(folder / "hubs.parquet")
     _frame(tables.verdicts, VERDICT_SCHEMA).with_columns(pl.col("undoes").fill_null(False)).write_parquet(
         folder / "verdicts.parquet"
@@ -278,13 +304,32 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
     _frame(tables.groups, _GROUP_SCHEMA).write_parquet(folder / "groups.parquet")
     if tables.quarantine is not None:
         tables.quarantine.write_parquet(folder / "quarantine.parquet")
-    touching = _Touching(node_account)
-    relations = [
-        _write_relation(folder / "relations" / str(ordinal), edges, tables.node_kind, touching)
-        for ordinal, edges in enumerate(tables.relations)
-    ]
-    touching.save(folder)
-    times = tables.event_time_ms[tables.event_time_ms != NO_TIME]
+
+
+def write_manifest(
+    folder: Path,
+    tables: SnapshotTables,
+    relations: Sequence[dict[str, Any]],
+    *,
+    n_nodes: int,
+    n_accounts: int,
+    n_events: int,
+    time_range_ms: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """Write the manifest.
+
+    Args:
+        folder: Where to.
+        tables: Names, kinds, attributes, types and further entries; its arrays are not looked at.
+        relations: What is said of each relation.
+        n_nodes: Number of nodes.
+        n_accounts: Number of accounts.
+        n_events: Number of rows that are events.
+        time_range_ms: First and last time of an event; None if none has one.
+
+    Returns:
+        The manifest.
+    """
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "id": folder.name,
@@ -293,8 +338,8 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
         "spec_hash": "",
         "content_hash": "",
         "counts": {},
-        "time_range_ms": [int(times.min()), int(times.max())] if len(times) else None,
-        "timed": bool(len(times)),
+        "time_range_ms": None if time_range_ms is None else list(time_range_ms),
+        "timed": time_range_ms is not None,
         "moments": ["retrospective"],
         "fold_policy": "stratified",
         "files": [],
@@ -307,7 +352,7 @@ def write_snapshot(folder: Path, tables: SnapshotTables) -> dict[str, Any]:
     manifest["counts"] = {
         "nodes": n_nodes,
         "accounts": n_accounts,
-        "events": len(tables.event_time_ms),
+        "events": n_events,
         "edges": sum(relation["edges"] for relation in relations),
     } | dict(manifest["counts"])
     manifest |= {
