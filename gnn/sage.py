@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features import LiveGraph, profiles
+from features import LiveGraph
 from features.opened import open_graph
 from gnn.inputs import inputs as rows_of
-from gnn.sage_kernel import FANOUTS, Sage
-from gnn.sampler import Sample, sample
+from gnn.sage_kernel import FANOUTS, Encoding, Sage
+from gnn.sampler import Gathered, Sample, described, gather, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +29,12 @@ _NEIGHBOURS: Final = FANOUTS[0] * (1 + FANOUTS[1])
 
 @dataclass(frozen=True, slots=True)
 class SageInputs:
-    """Where a model draws its samples: a graph and, for many questions at a snapshot's end, all profiles.
+    """Where a model draws its samples: a graph and, for many questions at its end, what all accounts show.
 
     Attributes:
         source: The snapshot, or the live graph over it.
         profile_width: Width of a profile.
-        shared: ``float32[A, P]`` profiles at the end, to the last bit those that each question would compute
+        shared: ``float32[A, D]`` of `gnn.sampler.described`, to the last bit what each question would compute
             for itself, or None.
         epochs: Communities and neighbourhoods that the questions' own rows read, where rows are not given.
     """
@@ -62,10 +62,18 @@ class SageInputs:
         # Nearly all accounts will be met: describing each once is then the cheaper way.
         many = len(queries) * _NEIGHBOURS >= source.n_accounts
         if many and bool((queries.horizon == source.end_horizon).all()):
-            return cls(source, width, profiles(source), epochs)
+            return cls(source, width, described(source), epochs)
         return cls(source, width, epochs=epochs)
 
-    def draw(self, queries: Queries, fanouts: tuple[int, int], *, latest: bool, seed: int = 0) -> Sample:
+    def draw(
+        self,
+        queries: Queries,
+        fanouts: tuple[int, int],
+        *,
+        latest: bool,
+        seed: int = 0,
+        spread: bool = True,
+    ) -> Sample:
         """Sample around the questions."""
         return sample(
             self.source,
@@ -74,7 +82,33 @@ class SageInputs:
             fanouts=fanouts,
             latest=latest,
             seed=seed,
-            profiles=self.shared,
+            table=self.shared,
+            spread=spread,
+        )
+
+    def gather(
+        self,
+        queries: Queries,
+        encoding: Encoding,
+        fanouts: tuple[int, int],
+        *,
+        latest: bool,
+        seed: int = 0,
+        with_seeds: bool = True,
+        spread: bool = True,
+    ) -> Gathered:
+        """Sample around the questions and sum up to messages; hop 2 never stands in memory."""
+        return gather(
+            self.source,
+            queries,
+            encoding.mean,
+            encoding.scale,
+            fanouts=fanouts,
+            latest=latest,
+            seed=seed,
+            table=self.shared,
+            with_seeds=with_seeds,
+            spread=spread,
         )
 
 
@@ -99,15 +133,13 @@ def run_sage(
         rows = None
     elif rows is None:
         rows = rows_of(inputs.source, queries, epochs=inputs.epochs)
-    if len(queries) <= _SCORE_BATCH:
-        return model.forward(inputs.draw(queries, model.fanouts, latest=True), rows)
-    odds: list[NDArray[np.float64]] = []
-    embeddings: list[NDArray[np.float32]] = []
+    odds = np.empty(len(queries), np.float64)
+    embedding = np.empty((len(queries), model.hidden), np.float32)
     for start in range(0, len(queries), _SCORE_BATCH):
         part = np.arange(start, min(start + _SCORE_BATCH, len(queries)))
-        some, embedding = model.forward(
-            inputs.draw(queries.take(part), model.fanouts, latest=True), None if rows is None else rows[part]
+        asked = queries if len(part) == len(queries) else queries.take(part)
+        around = inputs.gather(asked, model.encoding, model.fanouts, latest=True, with_seeds=rows is None)
+        odds[part], embedding[part] = model.forward(
+            around, None if rows is None else rows[start : start + _SCORE_BATCH]
         )
-        odds.append(some)
-        embeddings.append(embedding)
-    return np.concatenate(odds), np.concatenate(embeddings)
+    return odds, embedding

@@ -21,6 +21,8 @@ from numba import njit, prange
 
 from features.visibility import compiled
 from gnn.errors import BundleError
+from gnn.gathering import finish_message
+from gnn.sampler import Gathered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 
 # Neighbours at the first and at the second hop; with 16 and 8 hop_sybil's folds 0 and 1 gave .8825 for .8824.
 FANOUTS: Final = (10, 4)
-# Standardised values beyond this say no more than "far out".
-_CLIP: Final = 4.0
 # As PyTorch's LayerNorm.
 _EPSILON: Final = 1e-5
 # Below this many accounts the threads cost more than they bring.
@@ -179,12 +179,12 @@ class Sage:
         )
 
     def forward(
-        self, drawn: Sample, rows: NDArray[np.float32] | None = None
+        self, drawn: Sample | Gathered, rows: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Apply the model to what was drawn around ``B`` accounts.
 
         Args:
-            drawn: Two hops around each, with this model's fanouts.
+            drawn: Two hops around each, with this model's fanouts, or the messages made of them.
             rows: ``float32[B, F]``, the accounts' own rows; left out where the model takes none.
 
         Returns:
@@ -193,7 +193,9 @@ class Sage:
         Raises:
             ValueError: If sample or rows are not of the widths that the model was fitted on.
         """
-        size, width = drawn.seed_x.shape
+        side = drawn.side if isinstance(drawn, Gathered) else drawn.hop1_side
+        width = drawn.messages.shape[1] // 2 if isinstance(drawn, Gathered) else drawn.hop1_x.shape[1]
+        size = len(side) // self.fanouts[0]
         if width != self.width:
             message = f"GraphSAGE was fitted on {self.width} inputs of a node, the sample has {width}"
             raise ValueError(message)
@@ -207,8 +209,8 @@ class Sage:
         forward(
             self._weights,
             self.encoding.rows(drawn.seed_x if rows is None else rows),
-            self.encoding.messages(drawn),
-            drawn.hop1_side,
+            drawn.messages if isinstance(drawn, Gathered) else self.encoding.messages(drawn),
+            side,
             self.fanouts[0],
             odds,
             embedding,
@@ -255,30 +257,21 @@ def _rows_many(columns: Any, knots: Any, levels: Any, rows: Any, out: Any) -> No
 
 
 @compiled
-def _clipped(value: float) -> Any:
-    return min(max(value, -_CLIP), _CLIP)
-
-
-@compiled
 def _message(
     mean: Any, scale: Any, node: Any, near: Any, side: int, sides: Any, first: int, fanout: int, out: Any
 ) -> None:
     """What one node of hop 1 sends; ``first`` is where its own neighbours stand."""
-    width = len(mean)
-    out[:] = 0.0
     if side < 0:
+        out[:] = 0.0
         return
     count = 0
-    for place in range(fanout):
-        count += sides[first + place] >= 0
-    for index in range(width):
-        out[index] = _clipped((np.float64(node[index]) - mean[index]) / scale[index])
-        if count > 0:
-            total = 0.0
-            for place in range(fanout):
-                if sides[first + place] >= 0:
-                    total += near[first + place, index]
-            out[width + index] = _clipped((total / count - mean[index]) / scale[index])
+    total = np.zeros(len(mean), np.float64)
+    for place in range(first, first + fanout):
+        if sides[place] >= 0:
+            count += 1
+            for index in range(len(mean)):
+                total[index] += near[place, index]
+    finish_message(mean, scale, node, total, count, out)
 
 
 @compiled

@@ -1,38 +1,25 @@
-"""Temporal neighbour sampling over the snapshot's CSR: own, compiled, never past the horizon."""
+"""What surrounds accounts: neighbours over the snapshot's CSR, never past the horizon, and their inputs.
+
+`gnn.drawing` draws who is there, `gnn.gathering` reads what each of them shows. For the network the nodes of
+hop 2 are summed up as they are read and never stand side by side.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit, prange
 
 from features import asked_of, extras_of, graph_of, view_of
-from features.profile import write_profile
-from features.visibility import (
-    Asked,
-    Extras,
-    Graph,
-    account_at,
-    attributes_of,
-    kind_at,
-    neighbour,
-    node_of,
-    position,
-    size_of,
-    users_of,
-    visible_pairs,
-)
+from features.opened import nothing_brought, open_graph
+from gnn.drawing import FEW, ways_of
+from gnn.gathering import KIND_SLOTS, describe_accounts, gather_few, gather_many, sample_few, sample_many
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features import Queries, Source
-
-_KIND_SLOTS: Final = 8
-# Below this many accounts the threads cost more than they bring.
-_FEW: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,245 +41,20 @@ class Sample:
     hop2_side: NDArray[np.int16]
 
 
-@njit(cache=True, nogil=True)
-def _mix(state: Any) -> Any:
-    """Next value of splitmix64 (Steele et al., 2014): the same draw for the same state on every thread."""
-    state = (state + np.uint64(0x9E3779B97F4A7C15)) & np.uint64(0xFFFFFFFFFFFFFFFF)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What ``B`` seeds hear, in the form that the network takes.
 
-
-@njit(cache=True, nogil=True)
-def _draw(
-    graph: Graph,
-    node: int,
-    horizon: int,
-    fanout: int,
-    latest: bool,
-    state: Any,
-    extras: Extras,
-    first: int,
-    last: int,
-    is_seed: bool,
-    nodes: Any,
-    sides: Any,
-) -> None:
-    """Up to ``fanout`` visible neighbours of one node, over all sides from which it can be left.
-
-    An account is left through its own sides; an entity through the ways back of the sides that reach it.
-    ``latest`` takes the most recent, else all alike are drawn with replacement where there are too many.
+    Attributes:
+        seed_x: ``float32[B, D]``, inputs of the seeds; ``float32[0, D]`` where they were not asked for.
+        messages: ``float32[B f1, 2 D]``, of each node of hop 1 its own inputs and the mean of those of its
+            neighbours, both standardised; 0 where there is none.
+        side: ``int16[B f1]``, side through which the seed met the node, -1: no node there.
     """
-    for index in range(fanout):
-        sides[index] = -1
-        nodes[index] = -1
-    filled = 0
-    if is_seed:
-        for index in range(last - 1, first - 1, -1):
-            if filled < fanout and extras.new[index]:
-                nodes[filled] = extras.node[index]
-                sides[filled] = extras.side[index]
-                filled += 1
-    if node < 0 or filled == fanout:
-        return
-    directions = 1 if account_at(graph, node) >= 0 else 2
-    n_rows = directions * graph.n_sides
-    left = np.empty(n_rows, dtype=np.int64)
-    total = np.int64(0)
-    for row in range(n_rows):
-        left[row] = size_of(visible_pairs(graph, row, node, horizon))
-        total += left[row]
-    room = fanout - filled
-    if total <= room:
-        for row in range(n_rows):
-            span = visible_pairs(graph, row, node, horizon)
-            for index in range(left[row] - 1, -1, -1):
-                nodes[filled] = neighbour(graph, row, span, index)
-                sides[filled] = row
-                filled += 1
-        return
-    if latest:
-        while filled < fanout:
-            best = -1
-            best_pos = np.int64(-1)
-            for row in range(n_rows):
-                if left[row] > 0:
-                    span = visible_pairs(graph, row, node, horizon)
-                    pos = position(graph, row, span, left[row] - 1)
-                    if pos > best_pos:
-                        best_pos = pos
-                        best = row
-            left[best] -= 1
-            span = visible_pairs(graph, best, node, horizon)
-            nodes[filled] = neighbour(graph, best, span, left[best])
-            sides[filled] = best
-            filled += 1
-        return
-    while filled < fanout:
-        state = _mix(state)
-        place = np.int64(state % np.uint64(total))
-        for row in range(n_rows):
-            if place < left[row]:
-                nodes[filled] = neighbour(graph, row, visible_pairs(graph, row, node, horizon), place)
-                sides[filled] = row
-                filled += 1
-                break
-            place -= left[row]
 
-
-@njit(cache=True, nogil=True)
-def _describe(
-    graph: Graph,
-    node: int,
-    side: int,
-    horizon: int,
-    profiles: Any,
-    extras: Extras,
-    first: int,
-    last: int,
-    x: Any,
-) -> None:
-    """Inputs of one neighbour: its profile if it is an account, else its kind; and how common it is."""
-    width = len(x) - 2 - _KIND_SLOTS
-    for index in range(len(x)):
-        x[index] = 0.0
-    if side < 0:
-        return
-    x[width] = 1.0
-    x[width + 1] = np.log2(1.0 + users_of(graph, node, horizon, extras, first, last)) / 4.0
-    if node < 0:
-        return
-    account = account_at(graph, node)
-    x[width + 2 + kind_at(graph, node) % _KIND_SLOTS] = 1.0
-    if account >= 0:
-        if len(profiles) > 0:
-            for index in range(width):
-                x[index] = profiles[account, index]
-        else:
-            attributes = attributes_of(graph, account)
-            write_profile(graph, node, attributes, horizon, extras, first, last, False, x[:width])
-
-
-@njit(cache=True, nogil=True)
-def _sample_one(
-    graph: Graph,
-    asked: Asked,
-    extras: Extras,
-    profiles: Any,
-    fanout1: int,
-    fanout2: int,
-    latest: bool,
-    seed: int,
-    seed_x: Any,
-    hop1_x: Any,
-    hop2_x: Any,
-    hop1_side: Any,
-    hop2_side: Any,
-    q: int,
-) -> None:
-    account = asked.account[q]
-    horizon = asked.horizon[q]
-    first = extras.ptr[q]
-    last = extras.ptr[q + 1]
-    node: Any = node_of(graph, account)
-    width = seed_x.shape[1] - 2 - _KIND_SLOTS
-    for index in range(seed_x.shape[1]):
-        seed_x[q, index] = 0.0
-    attributes = asked.attributes[q]
-    write_profile(graph, node, attributes, horizon, extras, first, last, True, seed_x[q, :width])
-    seed_x[q, width] = 1.0
-    seed_x[q, width + 2] = 1.0
-    nodes1 = np.empty(fanout1, dtype=np.int64)
-    nodes2 = np.empty(fanout2, dtype=np.int64)
-    base = q * fanout1
-    state = _mix(np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(q) + np.uint64(1))
-    _draw(
-        graph, node, horizon, fanout1, latest, state, extras, first, last, True,
-        nodes1, hop1_side[base : base + fanout1],
-    )  # fmt: skip
-    for one in range(fanout1):
-        side = hop1_side[base + one]
-        _describe(
-            graph,
-            nodes1[one],
-            side,
-            horizon,
-            profiles,
-            extras,
-            first,
-            last,
-            hop1_x[base + one],
-        )
-        deep = (base + one) * fanout2
-        if side < 0:
-            for two in range(fanout2):
-                hop2_side[deep + two] = -1
-                for index in range(hop2_x.shape[1]):
-                    hop2_x[deep + two, index] = 0.0
-            continue
-        state = _mix(state)
-        _draw(
-            graph, nodes1[one], horizon, fanout2, latest, state, extras, 0, 0, False,
-            nodes2, hop2_side[deep : deep + fanout2],
-        )  # fmt: skip
-        for two in range(fanout2):
-            _describe(
-                graph,
-                nodes2[two],
-                hop2_side[deep + two],
-                horizon,
-                profiles,
-                extras,
-                first,
-                last,
-                hop2_x[deep + two],
-            )
-
-
-@njit(cache=True, nogil=True)
-def _sample_few(
-    graph: Graph,
-    asked: Asked,
-    extras: Extras,
-    profiles: Any,
-    fanout1: int,
-    fanout2: int,
-    latest: bool,
-    seed: int,
-    seed_x: Any,
-    hop1_x: Any,
-    hop2_x: Any,
-    hop1_side: Any,
-    hop2_side: Any,
-) -> None:
-    for q in range(len(asked.account)):
-        _sample_one(
-            graph, asked, extras, profiles, fanout1, fanout2, latest, seed,
-            seed_x, hop1_x, hop2_x, hop1_side, hop2_side, q,
-        )  # fmt: skip
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _sample_many(
-    graph: Graph,
-    asked: Asked,
-    extras: Extras,
-    profiles: Any,
-    fanout1: int,
-    fanout2: int,
-    latest: bool,
-    seed: int,
-    seed_x: Any,
-    hop1_x: Any,
-    hop2_x: Any,
-    hop1_side: Any,
-    hop2_side: Any,
-) -> None:
-    for q in prange(len(asked.account)):
-        _sample_one(
-            graph, asked, extras, profiles, fanout1, fanout2, latest, seed,
-            seed_x, hop1_x, hop2_x, hop1_side, hop2_side, q,
-        )  # fmt: skip
+    seed_x: NDArray[np.float32]
+    messages: NDArray[np.float32]
+    side: NDArray[np.int16]
 
 
 def input_width(profile_width: int) -> int:
@@ -304,7 +66,7 @@ def input_width(profile_width: int) -> int:
     Returns:
         ``D``: the profile, a one for "there is a node", how common it is, and its kind.
     """
-    return profile_width + 2 + _KIND_SLOTS
+    return profile_width + 2 + KIND_SLOTS
 
 
 def n_message_types(source: Source) -> int:
@@ -319,6 +81,20 @@ def n_message_types(source: Source) -> int:
     return 2 * len(view_of(source).sides)
 
 
+def described(source: Source) -> NDArray[np.float32]:
+    """What each account shows its neighbours at the end of all that is known.
+
+    Args:
+        source: The graph.
+
+    Returns:
+        ``float32[A, D]``, to the last bit what each question at the end would compute for itself.
+    """
+    out = np.empty((source.n_accounts, input_width(open_graph(source).width)), np.float32)
+    describe_accounts(graph_of(source), source.end_horizon, nothing_brought(), out)
+    return out
+
+
 def sample(
     source: Source,
     queries: Queries,
@@ -327,7 +103,8 @@ def sample(
     fanouts: tuple[int, int],
     latest: bool,
     seed: int = 0,
-    profiles: NDArray[np.float32] | None = None,
+    table: NDArray[np.float32] | None = None,
+    spread: bool = True,
 ) -> Sample:
     """Sample two hops around accounts, each as of its own horizon.
 
@@ -336,9 +113,11 @@ def sample(
         queries: ``B`` questions; only entries below each one's horizon are drawn, at both hops.
         profile_width: Width of `features.profiles`.
         fanouts: Neighbours at the first and at the second hop.
-        latest: The most recent neighbours (for scoring: no chance in it) or random ones (for training).
+        latest: The most recent neighbours (for scoring: no chance in it) or random distinct ones.
         seed: Of the random draws; the same seed gives the same sample with any number of threads.
-        profiles: ``float32[A, P]`` of all accounts, only where all questions share the end as horizon.
+        table: ``float32[A, D]`` of `described`, where all questions share the end as horizon, or where
+            what accounts show does not change with it; else computed for each question.
+        spread: Over numba's threads; False where several threads of the caller's sample at a time.
 
     Returns:
         The sample.
@@ -352,20 +131,79 @@ def sample(
         hop1_side=np.empty(size * one, np.int16),
         hop2_side=np.empty(size * one * two, np.int16),
     )
-    draw = _sample_few if size < _FEW else _sample_many
-    draw(
+    kernel = sample_many if spread and size >= FEW else sample_few
+    kernel(
         graph_of(source),
+        ways_of(source),
         asked_of(queries),
         extras_of(source, queries),
-        np.empty((0, profile_width), np.float32) if profiles is None else profiles,
-        one,
-        two,
+        np.empty((0, width), np.float32) if table is None else table,
+        fanouts,
         latest,
         seed,
+        0,
+        size,
         result.seed_x,
         result.hop1_x,
         result.hop2_x,
         result.hop1_side,
         result.hop2_side,
+    )
+    return result
+
+
+def gather(
+    source: Source,
+    queries: Queries,
+    mean: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    *,
+    fanouts: tuple[int, int],
+    latest: bool,
+    seed: int = 0,
+    table: NDArray[np.float32] | None = None,
+    with_seeds: bool = True,
+    spread: bool = True,
+) -> Gathered:
+    """Sample two hops around accounts and sum them up to messages.
+
+    Args:
+        source: The graph.
+        queries: ``B`` questions; only entries below each one's horizon are drawn, at both hops.
+        mean: ``float32[D]`` of a neighbour's inputs.
+        scale: ``float32[D]``, their spread.
+        fanouts: Neighbours at the first and at the second hop.
+        latest: The most recent neighbours (for scoring: no chance in it) or random distinct ones.
+        seed: Of the random draws; the same seed gives the same sample with any number of threads.
+        table: As for `sample`.
+        with_seeds: Whether the seeds' own inputs are asked for.
+        spread: Over numba's threads; False where several threads of the caller's gather at a time.
+
+    Returns:
+        The messages: to the last bit those that `sample` and `gnn.sage_kernel.Encoding.messages` give.
+    """
+    size, width = len(queries), len(mean)
+    result = Gathered(
+        seed_x=np.empty((size if with_seeds else 0, width), np.float32),
+        messages=np.empty((size * fanouts[0], 2 * width), np.float32),
+        side=np.empty(size * fanouts[0], np.int16),
+    )
+    kernel = gather_many if spread and size >= FEW else gather_few
+    kernel(
+        graph_of(source),
+        ways_of(source),
+        asked_of(queries),
+        extras_of(source, queries),
+        np.empty((0, width), np.float32) if table is None else table,
+        mean,
+        scale,
+        fanouts,
+        latest,
+        seed,
+        0,
+        size,
+        result.seed_x,
+        result.messages,
+        result.side,
     )
     return result
