@@ -187,19 +187,17 @@ def fit_sage(
         torch.manual_seed(seed * 1000 + member)
         network = GraphSage(len(encoding.columns), 2 * len(encoding.mean), n_message_types(inputs.source))
         fitting = _Fitting(network, examples, np.asarray(label), weights, groups, [seed, member])
-        if kept is not None and kept["fitting"] is not None:
+        if kept is not None:
             fitting.take_up(kept["fitting"])
             kept = None
         for done, total in fitting.steps():
             if progress is not None:
                 progress(member * total + done, members * total)
-            if fitting.epoch_ended and checkpoints is not None and checkpoints.due(fitting.epoch):
+            if fitting.epoch_ended and checkpoints is not None and checkpoints.due(member, fitting.epoch):
                 checkpoints.keep({"members": found, "fitting": fitting.state})
         with torch.no_grad():
             fitting.network.head.bias.sub_(float(np.log(factor)))
         found.append({name: one.cpu() for name, one in fitting.network.state_dict().items()})
-        if checkpoints is not None:
-            checkpoints.keep({"members": found, "fitting": None})
     return stack(found, encoding, 0 if rows is None else rows.shape[1])
 
 
@@ -238,11 +236,11 @@ def _examples(
     held = np.arange(workers.rank, len(queries), workers.world)
     for start in range(0, len(held), _DRAWN_AT_ONCE):
         part = held[start : start + _DRAWN_AT_ONCE]
-        drawn = inputs.draw(queries.take(part), FANOUTS, latest=True)
-        there = drawn.hop1_side >= 0
+        drawn = inputs.gather(queries.take(part), encoding, FANOUTS, latest=True, with_seeds=rows is None)
+        there = drawn.side >= 0
         own.append(encoding.rows(drawn.seed_x if rows is None else rows[part]))
-        messages.append(encoding.messages(drawn)[there])
-        sides.append(drawn.hop1_side[there])
+        messages.append(drawn.messages[there])
+        sides.append(drawn.side[there])
         counts.append(there.reshape(len(part), -1).sum(1))
     count = np.concatenate(counts).astype(np.int64)
     return encoding, _Examples(
