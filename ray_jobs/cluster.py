@@ -20,7 +20,7 @@ NODE_VARIABLES: Final = {"OMP_WAIT_POLICY": "PASSIVE", "POLARS_MAX_THREADS": "1"
 """What a node's processes should find in their environment when Ray starts there.
 
 A task then has as many threads as it asked for processors: Ray sees to OpenMP, Polars would take all. They
-are no runtime environment of Ray's, which would keep a job from the workers that are there: 8 s in place of 2.
+are no runtime environment of Ray's: that would keep a job from the workers that are there, 8 s in place of 2.
 """
 
 # Ray reports its use to its makers, and warns of a change to come in which GPUs a task sees, unless told.

@@ -214,7 +214,15 @@ EXPORTS = {
         "SCOPES",
         "ScopeInvalid",
     ],
-    "ray_jobs": ["RayMissing", "score_accounts", "score_here", "score_over_ray"],
+    "ray_jobs": [
+        "RayMissing",
+        "SageSettings",
+        "etl_over_ray",
+        "score_accounts",
+        "score_here",
+        "score_over_ray",
+        "train_over_ray",
+    ],
     "ringwatch": ["run"],
 }
 

@@ -1,7 +1,7 @@
 """The end of a merge: what needs all accounts at once, the content's hash, and the snapshot's files.
 
-What is held here for all accounts or nodes at a time: kinds, times, folds, attributes and names, about 60 bytes
-a node and 40 an account. Rows, edges, lists and keys are streamed.
+What is held here for all accounts or nodes at a time: kinds, times, folds, attributes and names, about
+60 bytes a node and 40 an account. Rows, edges, lists and keys are streamed.
 """
 
 from __future__ import annotations
@@ -121,10 +121,10 @@ def _targets(work: Work, context: Context, first_seen_ms: NDArray[np.int64]) -> 
     names = np.zeros((n_accounts, 2), np.uint64)
     start = 0
     for number in range(len(context.facts["node_bases"]) - 1):
+        if start == n_accounts:
+            break
         some = _nodes_of(context, number)
         stop = min(n_accounts, start + len(some))
-        if stop <= start:
-            break
         names[start:stop, 0] = some["low"].to_numpy()[: stop - start]
         names[start:stop, 1] = some["high"].to_numpy()[: stop - start]
         start = stop

@@ -14,17 +14,18 @@ from graph_etl.nodes import ACCOUNT
 _SAMPLE = 256
 
 
-def sampled(folder: str, number: int) -> dict[str, Any]:
+def sampled(facts: str, number: int) -> dict[str, Any]:
     """Count the nodes and rows of a part and draw keys and times at even distances.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The part.
 
     Returns:
         Counts and samples.
     """
-    context = context_of(folder)
+    context = context_of(facts)
+    write_batches(context.file("sampled", number), pl.DataFrame({"part": [number]}), np.array([0, 1]))
     nodes = context.part(number).nodes().select("kind", "key")
     every = max(1, len(nodes) // _SAMPLE)
     keys = nodes.gather_every(every).rows()
@@ -37,17 +38,17 @@ def sampled(folder: str, number: int) -> dict[str, Any]:
     return {"nodes": len(nodes), "keys": keys, "rows": rows, "tables": counts}
 
 
-def aliased(folder: str, number: int) -> dict[str, Any]:
+def aliased(facts: str, number: int) -> dict[str, Any]:
     """Send listed accounts, and ends that may be one, to where their aliases meet.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The part.
 
     Returns:
         Nothing.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     n_buckets = int(context.facts["alias_buckets"])
     nodes = context.part(number).nodes().with_row_index("local").with_columns(pl.col("local").cast(pl.Int64))
     meeting = nodes.filter(pl.col("declared") | pl.col("either")).drop("kind")
@@ -56,17 +57,17 @@ def aliased(folder: str, number: int) -> dict[str, Any]:
     return {}
 
 
-def listed(folder: str, number: int) -> dict[str, Any]:
+def listed(facts: str, number: int) -> dict[str, Any]:
     """Say which ends are listed accounts.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The bucket of aliases.
 
     Returns:
         Nothing.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     met = read_exchange(context.files("aliased"), number, writer="part")
     alias = ["alias_low", "alias_high"]
     accounts = met.filter("declared").unique(alias, keep="first", maintain_order=True)
@@ -94,17 +95,17 @@ def _nodes(context: Context, number: int) -> pl.DataFrame:
     )
 
 
-def named(folder: str, number: int) -> dict[str, Any]:
+def named(facts: str, number: int) -> dict[str, Any]:
     """Send the nodes of a part to their ranges of kind and key.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The part.
 
     Returns:
         Nothing.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     nodes = _nodes(context, number)
     cuts = context.facts["node_cuts"]
     to = range_of_keys(nodes["kind"].to_numpy(), nodes["key"], cuts)
@@ -113,17 +114,17 @@ def named(folder: str, number: int) -> dict[str, Any]:
     return {}
 
 
-def united(folder: str, number: int) -> dict[str, Any]:
+def united(facts: str, number: int) -> dict[str, Any]:
     """Unite the nodes of a range; tell each part where in it its own nodes are.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The range.
 
     Returns:
         How many nodes there are.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     nodes = read_exchange(context.files("named"), number, writer="part")
     distinct = (
         nodes.group_by("kind", "key")
@@ -164,17 +165,17 @@ def places(context: Context, number: int) -> tuple[pl.DataFrame, int]:
     return told, len(told)
 
 
-def numbered(folder: str, number: int) -> dict[str, Any]:
+def numbered(facts: str, number: int) -> dict[str, Any]:
     """Number the nodes of a range that the graph touches, and tell each part.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The range.
 
     Returns:
         How many nodes of each kind the graph touches.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     distinct = read_batch(context.folder / "distinct" / f"{number:06d}.arrow", 0)
     touched = np.zeros(len(distinct), np.bool_)
     for path in context.files("touched"):

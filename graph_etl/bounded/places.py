@@ -18,17 +18,17 @@ SIDES = ("out", "into")
 _LEVELS = ("timed", "listed", "any")
 
 
-def placed(folder: str, number: int) -> dict[str, Any]:
+def placed(facts: str, number: int) -> dict[str, Any]:
     """Give the events of a range their positions; send on what they say of nodes.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The range of positions.
 
     Returns:
         Edges and kinds at their ends by relation, first and last time.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     events = read_exchange(context.files("located"), number, writer="part")
     events = events.sort("known_ms", "part", "row", "table", maintain_order=True)
     base = int(context.facts["row_bases"][number])
@@ -167,17 +167,17 @@ def _said(context: Context, events: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in names))
 
 
-def grouped(folder: str, number: int) -> dict[str, Any]:
+def grouped(facts: str, number: int) -> dict[str, Any]:
     """Make the lists of neighbours of a range of nodes, and what is known of its accounts.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The range of nodes.
 
     Returns:
         Which lists hold no pair twice, and the categories of accounts with the positions that brought them.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     start, stop = context.facts["node_starts"][number : number + 2]
     entries = read_exchange(context.files("placed"), number)
     section = entries["relation"].to_numpy().astype(np.int64) * 2 + entries["side"].to_numpy()
@@ -224,7 +224,7 @@ def _distinct_pairs(csr: CSR) -> CSR:
 
 
 def _write_lists(context: Context, name: str, number: int, lists: list[CSR]) -> None:
-    """Write entries and lengths of lists, a batch each; the second of a pair is empty where it is the first."""
+    """Write entries and lengths of lists, a batch each; of two that are one the second is empty."""
     entries, lengths = [], []
     entry_bounds, length_bounds = [0], [0]
     for at, csr in enumerate(lists):
@@ -266,24 +266,24 @@ def _accounts(context: Context, number: int, start: int, stop: int) -> dict[str,
     stop = max(start, min(stop, context.n_accounts))
     n_accounts = stop - start
     ranges = range(context.facts["tasks"]["placed"])
-    facts = read_exchange([context.folder / "facts" / f"{at:06d}.arrow" for at in ranges], number)
-    facts = facts.filter(pl.col("node") < stop)
-    node = facts["node"].to_numpy() - start
+    seen = read_exchange([context.folder / "facts" / f"{at:06d}.arrow" for at in ranges], number)
+    seen = seen.filter(pl.col("node") < stop)
+    node = seen["node"].to_numpy() - start
     first = {}
     for level in _LEVELS:
         least = np.full(n_accounts, _NEVER, np.int64)
-        np.minimum.at(least, node, facts[level].to_numpy())
+        np.minimum.at(least, node, seen[level].to_numpy())
         first[level] = least
     early, last = np.full(n_accounts, _NEVER, np.int64), np.full(n_accounts, NO_TIME, np.int64)
-    np.minimum.at(early, node, facts["early_ms"].to_numpy())
-    np.maximum.at(last, node, facts["last_ms"].to_numpy())
+    np.minimum.at(early, node, seen["early_ms"].to_numpy())
+    np.maximum.at(last, node, seen["last_ms"].to_numpy())
     levels = [first[level] for level in _LEVELS]
     which = np.where(levels[0] != _NEVER, 0, np.where(levels[1] != _NEVER, 1, 2))
     first_pos = np.choose(which, levels)
     first_seen = np.full(n_accounts, NO_TIME, np.int64)
     for at, level in enumerate(_LEVELS):
-        hit = (facts[level].to_numpy() == first_pos[node]) & (which[node] == at)
-        first_seen[node[hit]] = facts[f"{level}_ms"].to_numpy()[hit]
+        hit = (seen[level].to_numpy() == first_pos[node]) & (which[node] == at)
+        first_seen[node[hit]] = seen[f"{level}_ms"].to_numpy()[hit]
     first_seen = np.where(first_seen == NO_TIME, np.where(early == _NEVER, NO_TIME, early), first_seen)
     table = {"first_seen_ms": first_seen, "last_seen_ms": last, "first_pos": first_pos}
     said = read_exchange([context.folder / "said" / f"{at:06d}.arrow" for at in ranges], number)
@@ -313,17 +313,17 @@ def _accounts(context: Context, number: int, start: int, stop: int) -> dict[str,
     return categories
 
 
-def touching(folder: str, number: int) -> dict[str, Any]:
+def touching(facts: str, number: int) -> dict[str, Any]:
     """List the accounts that touch each node of a range, and the contacts that hubs are judged by.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The range of nodes.
 
     Returns:
         How many contacts there are of each kind of node.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     start, stop = context.facts["node_starts"][number : number + 2]
     rows = read_exchange(context.files("grouped"), number)
     node, account, pos = (rows[name].to_numpy() for name in ("node", "account", "pos"))

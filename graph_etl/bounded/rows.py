@@ -36,17 +36,17 @@ def _unknown_ends(
     return [flags[rows["src"].to_numpy()] | flags[rows["dst"].to_numpy()] for _, _, rows in tables]
 
 
-def told(folder: str, number: int) -> dict[str, Any]:
+def told(facts: str, number: int) -> dict[str, Any]:
     """Send what names each row of a part to where equal names meet.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The part.
 
     Returns:
         Nothing.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     n_buckets = int(context.facts["identity_buckets"])
     tables = context.tables(number)
     nodes, _ = places(context, number)
@@ -79,17 +79,17 @@ _NAMED: dict[str, Any] = {
 }
 
 
-def accepted(folder: str, number: int) -> dict[str, Any]:
+def accepted(facts: str, number: int) -> dict[str, Any]:
     """Find the rows of a bucket that are there already, and those that say otherwise.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The bucket.
 
     Returns:
         Nothing.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     rows = read_exchange(context.files("told"), number, writer="part")
     rows = rows.sort("known_ms", "part", "row", "table", maintain_order=True)
     first = first_with_name(pairs(rows, "identity_low", "identity_high"))
@@ -121,17 +121,17 @@ class _Rows:
         ]
 
 
-def touched(folder: str, number: int) -> dict[str, Any]:
+def touched(facts: str, number: int) -> dict[str, Any]:
     """Say which nodes of a part the graph touches; write what of the part is left out.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The part.
 
     Returns:
         Accepted rows by range of position, duplicates by mapping.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     part = context.part(number)
     nodes, n_nodes = places(context, number)
     rows = _Rows(context, number, nodes["unknown"].to_numpy())
@@ -173,17 +173,17 @@ def touched(folder: str, number: int) -> dict[str, Any]:
     return {"by_range": by_range.tolist(), "duplicates": duplicates}
 
 
-def located(folder: str, number: int) -> dict[str, Any]:
+def located(facts: str, number: int) -> dict[str, Any]:
     """Send the events of a part, between indices of nodes, to their ranges of position.
 
     Args:
-        folder: Folder of the merge.
+        facts: What the steps before found; see `context_of`.
         number: The part.
 
     Returns:
         How often nodes are ends, in bins of their indices.
     """
-    context = context_of(folder)
+    context = context_of(facts)
     part = context.part(number)
     nodes, _ = places(context, number)
     rows = _Rows(context, number, nodes["unknown"].to_numpy())

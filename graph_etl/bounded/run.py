@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,6 @@ import numpy as np
 from graph_etl.nodes import ACCOUNT
 from graph_etl.parts import Part
 from graph_etl.plan import EventPlan, Plan
-from graph_etl.workspace import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -116,33 +116,20 @@ class Context:
 
 
 @lru_cache(maxsize=2)
-def _context(folder: str, modified_ns: int) -> Context:
-    del modified_ns
-    with (Path(folder) / "context.pickle").open("rb") as stream:
-        context: Context = pickle.load(stream)
-    return context
-
-
-@lru_cache(maxsize=2)
-def _facts(folder: str, modified_ns: int) -> dict[str, Any]:
-    del modified_ns
-    facts: dict[str, Any] = json.loads((Path(folder) / "facts.json").read_text())
-    return facts
-
-
-def context_of(folder: str) -> Context:
+def context_of(facts: str) -> Context:
     """What a task has to know.
 
     Args:
-        folder: Folder of the merge.
+        facts: File of the facts that the steps before found; it stands in the merge's folder, next to what
+            does not change, and is itself never changed.
 
     Returns:
-        The context with the facts that earlier steps found.
+        The context with these facts.
     """
-    path = Path(folder)
-    context = _context(folder, (path / "context.pickle").stat().st_mtime_ns)
-    facts = _facts(folder, (path / "facts.json").stat().st_mtime_ns)
-    return Context(context.plan, context.origins, path, facts)
+    path = Path(facts)
+    with (path.parent / "context.pickle").open("rb") as stream:
+        context: Context = pickle.load(stream)
+    return replace(context, folder=path.parent, facts=json.loads(path.read_text()))
 
 
 def one_after_the_other(step: Step, calls: list[tuple[str, int]]) -> Iterable[tuple[int, dict[str, Any]]]:
@@ -150,7 +137,7 @@ def one_after_the_other(step: Step, calls: list[tuple[str, int]]) -> Iterable[tu
 
     Args:
         step: The step.
-        calls: Folder and number of each task.
+        calls: File of facts and number of each task.
 
     Yields:
         Place of the call and what it returned.
@@ -179,21 +166,22 @@ class Steps:
             partial.write_bytes(pickle.dumps(context))
             partial.replace(folder / "context.pickle")
         self._facts: dict[str, Any] = {"tasks": {}}
-        self.learn({})
+        self._file = folder / "facts.0.json"
+        self._n_files = 0
 
     def learn(self, facts: dict[str, Any]) -> None:
         """Let all tasks that follow know of something."""
         self._facts |= facts
-        write_atomically(self.context.folder / "facts.json", json.dumps(self._facts))
-        self.context = Context(
-            self.context.plan, self.context.origins, self.context.folder, dict(self._facts)
-        )
+        self._n_files += 1
+        self._file = self.context.folder / f"facts.{self._n_files}.json"
+        _write(self._file, json.dumps(self._facts))
+        self.context = replace(self.context, facts=dict(self._facts))
 
     def run(self, step: Step, n_tasks: int) -> list[dict[str, Any]]:
         """Run a step.
 
         Args:
-            step: A function of the merge's folder and a number; it writes the file of that number.
+            step: A function of the file of facts and a number; it writes the file of that number.
             n_tasks: How many numbers.
 
         Returns:
@@ -205,18 +193,28 @@ class Steps:
         folder.mkdir(exist_ok=True)
         found: dict[int, dict[str, Any]] = {}
         for number in range(n_tasks):
+            # Both are there, or the task is done again: a machine that fell may have lost either.
             done = folder / f"{number:06d}.json"
-            if done.exists():
-                found[number] = json.loads(done.read_text())
+            with suppress(OSError, ValueError):
+                found[number] = json.loads(
+                    done.read_text() if self.context.file(name, number).exists() else ""
+                )
         missing = [number for number in range(n_tasks) if number not in found]
         self._tell(name, len(found), n_tasks)
-        calls = [(str(self.context.folder), number) for number in missing]
+        calls = [(str(self._file), number) for number in missing]
         for at, result in self._runner(step, calls):
             # Written after the task's own file: where this is, that is whole.
-            write_atomically(folder / f"{missing[at]:06d}.json", json.dumps(result))
+            _write(folder / f"{missing[at]:06d}.json", json.dumps(result))
             found[missing[at]] = result
             self._tell(name, len(found), n_tasks)
         return [found[number] for number in range(n_tasks)]
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once; not made durable, which takes longer than most tasks."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
 
 
 def quantile_cuts(keys: Sequence[tuple[Any, ...]], weights: Sequence[float], n_ranges: int) -> list[Any]:

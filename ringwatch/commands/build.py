@@ -11,7 +11,7 @@ from ringwatch.console import Outcome
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from graph_etl import JournalReader
+    from graph_etl import BuildReport, JournalReader
 
 
 def add_to(app: typer.Typer) -> None:
@@ -81,6 +81,19 @@ def make_snapshot(
             seed=options.seed,
             progress=progress,
         )
+    show_report(options, "build", report, most_hubs=most_hubs)
+
+
+def show_report(options: Options, command: str, report: "BuildReport", *, most_hubs: int = 10) -> None:
+    """Show what a build made.
+
+    Args:
+        options: The common options.
+        command: Name of the command, as its result is called.
+        report: What was made.
+        most_hubs: Hubs to list.
+    """
+    screen = options.screen
     note = " (simulated data)" if report.simulated else ""
     screen.heading(f"{report.name}{note}: snapshot {report.snapshot_id} in {report.seconds:.1f} s")
     for table in report.tables(most_hubs):
@@ -90,7 +103,7 @@ def make_snapshot(
     screen.say(f"content hash {report.content_hash}")
     screen.finish(
         Outcome(
-            "build",
+            command,
             options.workspace,
             report.to_dict(),
             wrote=(report.path,),

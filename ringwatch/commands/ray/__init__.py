@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.ray import score
+from ringwatch.commands.ray import etl, score, train
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,5 +14,7 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
+    etl.add_to(group)
+    train.add_to(group)
     score.add_to(group)
     app.add_typer(group, name="ray")
