@@ -88,6 +88,19 @@ def connected(
         ray.shutdown()
 
 
+def dashboard_of(ray: Any) -> str:
+    """Address of a cluster's dashboard, which is its job server too.
+
+    Args:
+        ray: The module, connected.
+
+    Returns:
+        ``http://host:port``; blank if the cluster has none.
+    """
+    found = ray._private.worker.get_dashboard_url()
+    return f"http://{found}" if found else ""
+
+
 @contextmanager
 def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables of the environment for what is started meanwhile; those that are set already stay."""
