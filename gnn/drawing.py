@@ -211,7 +211,7 @@ def _below(positions: int, start: int, stop: int, horizon: int) -> Any:
 
 
 @compiled
-def _find_lists(graph: Graph, ways: Ways, room: Room, size: int, fanout: int) -> None:
+def find_lists(graph: Graph, ways: Ways, room: Room, size: int, fanout: int) -> None:
     """The lists of ``size`` nodes that hold anything visible."""
     kinds = int16_array(graph.fields[NODE_KIND, 0], graph.n_nodes)
     ptr = PAIR_PTR
@@ -300,7 +300,7 @@ def _where(graph: Graph, room: Room, place: int, index: int) -> Any:
 
 
 @compiled
-def _who(graph: Graph, room: Room, place: int, index: int) -> Any:
+def entry_at(graph: Graph, room: Room, place: int, index: int) -> Any:
     """The neighbour at a place of a list."""
     return int32_array(_where(graph, room, place, index), 1)[0]
 
@@ -333,7 +333,7 @@ def _take_latest(
                 best_pos = room.left[place, 1]
                 best = place
         left = room.left[best, 0] - 1
-        nodes[filled] = _who(graph, room, begin + best, left)
+        nodes[filled] = entry_at(graph, room, begin + best, left)
         sides[filled] = room.lists[begin + best, 0]
         filled += 1
         room.left[best, 0] = left
@@ -385,7 +385,7 @@ def _take_any(
 
 
 @compiled
-def _take(graph: Graph, room: Room, size: int, fanout: int, latest: bool, nodes: Any, sides: Any) -> None:
+def take(graph: Graph, room: Room, size: int, fanout: int, latest: bool, nodes: Any, sides: Any) -> None:
     """Up to ``fanout`` neighbours of each node of the room, over all its lists."""
     late = 0
     for index in range(size):
@@ -400,7 +400,7 @@ def _take(graph: Graph, room: Room, size: int, fanout: int, latest: bool, nodes:
             for place in range(begin, end):
                 row = room.lists[place, 0]
                 for entry in range(room.lists[place, 2] + room.lists[place, 4] - 1, -1, -1):
-                    nodes[at + filled] = _who(graph, room, place, entry)
+                    nodes[at + filled] = entry_at(graph, room, place, entry)
                     sides[at + filled] = row
                     filled += 1
             for empty in range(at + filled, at + fanout):
@@ -409,7 +409,7 @@ def _take(graph: Graph, room: Room, size: int, fanout: int, latest: bool, nodes:
         elif latest and end - begin == 1:
             row = room.lists[begin, 0]
             for step in range(fanout - filled):
-                nodes[at + filled + step] = _who(graph, room, begin, total - 1 - step)
+                nodes[at + filled + step] = entry_at(graph, room, begin, total - 1 - step)
                 sides[at + filled + step] = row
         elif latest:
             _take_latest(
@@ -464,8 +464,8 @@ def draw_block(
                 hop1_side[index * fanout1 + filled] = extras.side[own]
                 filled += 1
         room.filled[index] = filled
-    _find_lists(graph, ways, room, size, fanout1)
-    _take(graph, room, size, fanout1, latest, hop1, hop1_side)
+    find_lists(graph, ways, room, size, fanout1)
+    take(graph, room, size, fanout1, latest, hop1, hop1_side)
     for index in range(size - 1, -1, -1):
         state = room.state[index]
         horizon = room.horizon[index]
@@ -478,8 +478,8 @@ def draw_block(
             room.filled[place] = 0
             if 0 <= node < graph.n_nodes:
                 prefetch(ahead + node * 2)
-    _find_lists(graph, ways, room, size * fanout1, fanout2)
-    _take(graph, room, size * fanout1, fanout2, latest, hop2, hop2_side)
+    find_lists(graph, ways, room, size * fanout1, fanout2)
+    take(graph, room, size * fanout1, fanout2, latest, hop2, hop2_side)
 
 
 @compiled

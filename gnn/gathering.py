@@ -59,7 +59,7 @@ def _memo_for(most: int, width: int) -> _Memo:
 
 
 @compiled
-def _describe(
+def describe(
     graph: Graph, node: int, horizon: int, table: Any, extras: Extras, first: int, last: int, x: Any
 ) -> None:
     """Inputs of one neighbour: its profile if it is an account, else its kind; and how common it is."""
@@ -105,7 +105,7 @@ def _described(
         if memo.key[place] == key:
             return np.int64(memo.slot[place]), n_known
         place = (place + 1) & mask
-    _describe(graph, node, horizon, table, extras, first, last, memo.x[n_known])
+    describe(graph, node, horizon, table, extras, first, last, memo.x[n_known])
     memo.key[place] = key
     memo.slot[place] = n_known
     return np.int64(n_known), n_known + 1
@@ -296,7 +296,7 @@ def _copy_shared(
         for index in range(known.width):
             x[index] = row[index]
     else:
-        _describe(graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], x)
+        describe(graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], x)
 
 
 @compiled
@@ -436,7 +436,7 @@ def _sum_shared(
                 if account >= 0:
                     _add_row(_row_of(known, account), total)
                 else:
-                    _describe(
+                    describe(
                         graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], other
                     )
                     _add_row(other, total)
@@ -445,7 +445,7 @@ def _sum_shared(
         if account >= 0:
             finish_message(mean, scale, _row_of(known, account), total, count, out)
         else:
-            _describe(graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], other)
+            describe(graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], other)
             finish_message(mean, scale, other, total, count, out)
 
 
@@ -569,8 +569,8 @@ def gather_many(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def describe_accounts(graph: Graph, horizon: int, extras: Extras, out: Any) -> None:
-    """What each account shows at a horizon."""
+def describe_accounts(graph: Graph, start: int, horizon: int, extras: Extras, out: Any) -> None:
+    """What the accounts from ``start`` on show at a horizon."""
     nobody = np.empty((0, out.shape[1]), np.float32)
-    for account in prange(len(out)):
-        _describe(graph, node_of(graph, account), horizon, nobody, extras, 0, 0, out[account])
+    for index in prange(len(out)):
+        describe(graph, node_of(graph, start + index), horizon, nobody, extras, 0, 0, out[index])

@@ -91,7 +91,7 @@ def described(source: Source) -> NDArray[np.float32]:
         ``float32[A, D]``, to the last bit what each question at the end would compute for itself.
     """
     out = np.empty((source.n_accounts, input_width(open_graph(source).width)), np.float32)
-    describe_accounts(graph_of(source), source.end_horizon, nothing_brought(), out)
+    describe_accounts(graph_of(source), 0, source.end_horizon, nothing_brought(), out)
     return out
 
 
