@@ -375,12 +375,8 @@ class _Fitting:
         order = np.random.default_rng([*self._seed, epoch]).permutation(self._rows)
         picked = np.array_split(order, np.arange(self._size, len(order), self._size))
         self.network.train()
-        share = self._workers.world  # the mean over workers of so many times each one's part is the sum
         for number, batch in enumerate(self._examples.batches(picked, DROPOUT)):
-            with self._workers.processor.precision():
-                loss = nn.functional.binary_cross_entropy_with_logits(
-                    self._together(*batch.inputs).float(), batch.target, batch.weight, reduction="sum"
-                ) * (share / len(picked[number]))
+            loss = _loss(self._together, batch, len(picked[number]), self._workers)
             self._optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
@@ -401,6 +397,17 @@ class _Fitting:
         if precision > self._best:
             self._best, self._best_epoch = precision, self.epoch
             self._best_state = copy.deepcopy(self.network.state_dict())
+
+
+def _loss(network: Callable[..., Tensor], batch: _Batch, size: int, workers: Workers) -> Tensor:
+    """A worker's part of the loss of a batch of ``size`` questions of all workers.
+
+    The mean over workers, which is what becomes of their gradients, is the mean over the batch.
+    """
+    with workers.processor.precision():
+        odds = network(*batch.inputs).float()
+    total = nn.functional.binary_cross_entropy_with_logits(odds, batch.target, batch.weight, reduction="sum")
+    return total * (workers.world / size)
 
 
 def _odds(network: GraphSage, examples: _Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:

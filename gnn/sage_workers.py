@@ -125,8 +125,8 @@ class Checkpoints(Protocol):
         """What was kept last; None at the start."""
         ...
 
-    def due(self, epoch: int) -> bool:
-        """Whether to keep anything after an epoch."""
+    def due(self, member: int, epoch: int) -> bool:
+        """Whether to keep anything after an epoch of a member; the same answer for all workers."""
         ...
 
     def keep(self, state: Mapping[str, Any]) -> None:

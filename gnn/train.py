@@ -160,7 +160,7 @@ def _prepare(
     return Run(
         snapshot=snapshot,
         seed=seed,
-        n_threads=n_threads or (1 if snapshot.n_accounts < MANY_ACCOUNTS else 2),
+        n_threads=n_threads or threads_for(snapshot),
         tell=tell,
         since=known_bad.since,
         until=known_bad.until,
@@ -177,6 +177,18 @@ def _prepare(
         spread=spread,
         shared=shared,
     )
+
+
+def threads_for(snapshot: Snapshot) -> int:
+    """Threads of a training that was not told how many: on small data starting them costs too much.
+
+    Args:
+        snapshot: The snapshot.
+
+    Returns:
+        The number.
+    """
+    return 1 if snapshot.n_accounts < MANY_ACCOUNTS else 2
 
 
 def _epoch(snapshot: Shared[Snapshot], horizon: int, seed: int) -> Epoch:

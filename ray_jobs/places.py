@@ -77,7 +77,7 @@ def published(folder: Path, store: str) -> Place:
     """
     here = place_of(folder)
     url = f"{store.rstrip('/')}/{folder.name}"
-    system, root = _store(url)
+    system, root = store_of(url)
     files = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
     }
@@ -146,7 +146,7 @@ def fetched(place: Place) -> Path:
 
 
 def _fetch(place: Place, partial: Path, target: Path) -> None:
-    system, root = _store(place.url)
+    system, root = store_of(place.url)
     try:
         listing = _listing(system, root)
     except (OSError, ValueError) as error:
@@ -220,7 +220,7 @@ def _read(url: str, name: str) -> bytes:
     try:
         if "://" not in url:
             return (Path(url) / name).read_bytes()
-        system, root = _store(url)
+        system, root = store_of(url)
         content: bytes = system.cat_file(f"{root}/{name}")
     except OSError as error:
         message = f"{url}: no {name} there ({error}); give the folder of a snapshot, a bundle or a ring run"
@@ -236,8 +236,18 @@ def _listing(system: Any, root: str) -> dict[str, Any]:
     return listing
 
 
-def _store(url: str) -> tuple[Any, str]:
-    """The file system of an address and the path in it."""
+def store_of(url: str) -> tuple[Any, str]:
+    """The file system of an address and the path in it.
+
+    Args:
+        url: A path, or an address that fsspec understands.
+
+    Returns:
+        fsspec's file system, and the path without a slash at its end.
+
+    Raises:
+        PlaceError: If no package serves this kind of address.
+    """
     import fsspec
 
     try:

@@ -81,7 +81,7 @@ def test_what_others_wrote_is_pinned() -> None:
     for line in installs:
         assert "--constraint constraints.txt" in line or "--no-deps" in line
     extras = set(re.findall(r"--extra (\w+)", installs[0]))
-    assert extras == {"neo4j", "postgres"}
+    assert extras == {"neo4j", "postgres", "ray"}
     assert extras <= set(
         tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     )

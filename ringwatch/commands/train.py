@@ -1,6 +1,7 @@
 """`ringwatch train`: snapshot in, bundle out, its metrics beside the baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from gnn import Bundle
     from graph_etl import Snapshot
 
+Trainer = Callable[..., "Bundle"]
 # As in `gnn.trees`, which is not imported for `--help`.
 ModelName = Literal["lightgbm", "xgboost", "extra_trees", "random_forest"]
 
@@ -47,33 +49,56 @@ def _drawing(file: Path | None) -> Path | None:
     return file
 
 
+SplitOption = Annotated[
+    int | None, typer.Option(metavar="N", min=0, help="Train on this given split, not on the fold table.")
+]
+ModelOption = Annotated[
+    ModelName, typer.Option(help="Which trees to grow; xgboost needs the extra of that name.")
+]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MINUTES",
+        callback=_time,
+        help="Try less where time runs out; there is always a bundle, and what was left out is told.",
+    ),
+]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.svg", callback=_drawing, help="Draw held-out scores against what came true."),
+]
+HalfOption = Annotated[
+    bool, typer.Option("--bf16/--no-bf16", help="On a GPU, products in bfloat16; sums stay as they are.")
+]
+CompileOption = Annotated[
+    bool, typer.Option("--compile", help="On a GPU, compile the network (torch.compile).")
+]
+
+
 def _train(
-    split: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Train on this given split, not on the fold table.")
-    ] = None,
-    model: Annotated[
-        ModelName, typer.Option(help="Which trees to grow; xgboost needs the extra of that name.")
-    ] = "lightgbm",
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MINUTES",
-            callback=_time,
-            help="Try less where time runs out; there is always a bundle, and what was left out is told.",
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.svg", callback=_drawing, help="Draw held-out scores against what came true."
-        ),
-    ] = None,
+    split: SplitOption = None,
+    model: ModelOption = "lightgbm",
+    budget: BudgetOption = None,
+    plot: PlotOption = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Fit GraphSAGE on a GPU.")] = False,
+    bf16: HalfOption = True,
+    compiled: CompileOption = False,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a bundle on the current snapshot and make it the current one."""
-    make_bundle(Options.of(workspace, seed, as_json), split=split, model=model, budget=budget, plot=plot)
+    options = Options.of(workspace, seed, as_json)
+    by: Trainer | None = None
+    if gpu:
+        from gnn import train
+        from gnn.sage_workers import Alone, Processor
+        from gnn.spread import Here
+
+        processor = Processor(gpu=True, half=bf16, compiled=compiled)
+        _ = processor.device  # before minutes of work
+        by = partial(train, spread=Here(workers=Alone(processor)))
+    make_bundle(options, split=split, model=model, budget=budget, plot=plot, by=by)
 
 
 def make_bundle(
@@ -83,6 +108,8 @@ def make_bundle(
     model: ModelName = "lightgbm",
     budget: float | None = None,
     plot: Path | None = None,
+    by: Trainer | None = None,
+    command: str = "train",
 ) -> None:
     """Train a bundle and show its metrics.
 
@@ -92,6 +119,8 @@ def make_bundle(
         model: Which trees to grow.
         budget: Minutes; as many as it takes if None.
         plot: Where a reliability diagram goes; nowhere if None.
+        by: What trains, with the arguments of `gnn.train`; that if None.
+        command: Whose outcome is told.
     """
     from graph_etl import Workspace
 
@@ -102,7 +131,7 @@ def make_bundle(
 
     check_model(model)  # before minutes of work
     with options.screen.progress() as progress:
-        bundle = gnn.train(
+        bundle = (by or gnn.train)(
             snapshot,
             place,
             seed=options.seed,
@@ -130,7 +159,7 @@ def make_bundle(
     result |= {"model": model, "left_out": left_out}
     options.screen.finish(
         Outcome(
-            "train",
+            command,
             options.workspace,
             result,
             wrote=wrote,
