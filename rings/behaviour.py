@@ -14,6 +14,8 @@ from rings.rows import over_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from rings.yardstick import Yardstick
+
 NEIGHBOURS: Final = 10
 """Nearest neighbours of an account."""
 
@@ -54,7 +56,10 @@ class Neighbours:
 
 
 def behaviour_neighbours(
-    profiles: NDArray[np.float32], first_seen_ms: NDArray[np.int64], accounts: NDArray[np.int64]
+    profiles: NDArray[np.float32],
+    first_seen_ms: NDArray[np.int64],
+    accounts: NDArray[np.int64],
+    yardstick: Yardstick | None = None,
 ) -> Neighbours:
     """Find each account's nearest neighbours in behaviour among those that appeared just before and after.
 
@@ -65,6 +70,7 @@ def behaviour_neighbours(
         profiles: ``float32[A, D]`` of `features.profiles`.
         first_seen_ms: ``int64[A]``; accounts without a time have no neighbours.
         accounts: ``int64[n]``, who takes part.
+        yardstick: Ranks to compare by; those among the accounts that take part if None.
 
     Returns:
         The pairs.
@@ -73,10 +79,10 @@ def behaviour_neighbours(
     timed = accounts[first_seen_ms[accounts] != NO_TIME]
     # Where many appeared at the same time the order of a file, often one of groups, must not decide.
     order = timed[np.lexsort((timed * _SCRAMBLE % (1 << 32), first_seen_ms[timed]))]
-    table = ranked(profiles, order)
+    table = ranked(profiles, order) if yardstick is None else _ranked_by(yardstick, profiles, order)
     nearest = np.full((len(order), NEIGHBOURS), -1, np.int32)
     distance = np.full((len(order), NEIGHBOURS), np.inf, np.float32)
-    along = np.ascontiguousarray(table[order])
+    along = np.ascontiguousarray(table[order].T)
     over_threads(lambda first, last: _nearest_rows(along, first, last, nearest, distance), len(order))
     reach = np.zeros(n_accounts, np.float32)
     middle = np.zeros(n_accounts, np.float32)
@@ -104,6 +110,50 @@ def behaviour_neighbours(
     )
 
 
+def _ranked_by(
+    yardstick: Yardstick, profiles: NDArray[np.float32], accounts: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Columns by ranks of before; rows of accounts that take no part are 0."""
+    table = np.zeros((len(profiles), len(yardstick.places or ())), np.float32)
+    table[accounts] = yardstick.ranked(profiles[accounts])
+    return table
+
+
+def ranks_of(
+    profiles: NDArray[np.float32], first_seen_ms: NDArray[np.int64], accounts: NDArray[np.int64]
+) -> tuple[tuple[int, ...], tuple[NDArray[np.float32], ...], tuple[NDArray[np.float32], ...]]:
+    """The ranks that `behaviour_neighbours` compares by, for later runs.
+
+    Args:
+        profiles: ``float32[A, D]``.
+        first_seen_ms: ``int64[A]``.
+        accounts: ``int64[n]``, who takes part.
+
+    Returns:
+        Places of the columns that vary, the values of each, ascending, and their ranks.
+    """
+    timed = accounts[first_seen_ms[accounts] != NO_TIME]
+    places, values, ranks = [], [], []
+    for place, column in enumerate(profiles.T):
+        found, rank, _ = _column_ranks(column[timed])
+        if found is not None:
+            places.append(place)
+            values.append(found)
+            ranks.append(rank)
+    return tuple(places), tuple(values), tuple(ranks)
+
+
+def _column_ranks(
+    column: NDArray[np.float32],
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.int64]]:
+    """The values of a column (None where it hardly varies), their ranks, and each row's place among them."""
+    values, place, count = np.unique(np.nan_to_num(column), return_inverse=True, return_counts=True)
+    ends = np.cumsum(count)
+    rank = ((ends - count + ends) / max(1, len(column)) - 1.0).astype(np.float32)
+    varies = len(values) >= 2 and rank[place].std() > _LEAST_SPREAD
+    return values if varies else None, rank, place
+
+
 def ranked(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> NDArray[np.float32]:
     """Columns by rank among some accounts, from -1 to 1; equal values have equal ranks, their mean.
 
@@ -116,17 +166,11 @@ def ranked(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> NDArra
     """
     columns: list[NDArray[np.float32]] = []
     for column in profiles.T:
-        values, place, count = np.unique(
-            np.nan_to_num(column[accounts]), return_inverse=True, return_counts=True
-        )
-        if len(values) < 2:
-            continue
-        ends = np.cumsum(count)
-        rank = ((ends - count + ends) / len(accounts) - 1.0).astype(np.float32)[place]
-        if rank.std() <= _LEAST_SPREAD:
+        values, rank, place = _column_ranks(column[accounts])
+        if values is None:
             continue
         whole = np.zeros(len(profiles), np.float32)
-        whole[accounts] = rank
+        whole[accounts] = rank[place]
         columns.append(whole)
     if not columns:
         return np.zeros((len(profiles), 0), np.float32)
@@ -134,24 +178,36 @@ def ranked(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> NDArra
 
 
 @compiled
-def _nearest_rows(table: Any, first: int, last: int, nearest: Any, distance: Any) -> None:
-    """The nearest rows of rows ``first:last``, nearest first; equally near ones by closeness in time."""
-    n_rows, width = table.shape
+def _nearest_rows(columns: Any, first: int, last: int, nearest: Any, distance: Any) -> None:
+    """The nearest rows of rows ``first:last``, nearest first; equally near ones by closeness in time.
+
+    Args:
+        columns: ``float32[E, n]``: of one column the rows around stand side by side, so that the machine
+            takes several at once.
+        first: The first row.
+        last: The one after the last row.
+        nearest: ``int32[n, NEIGHBOURS]``, filled with -1.
+        distance: ``float32[n, NEIGHBOURS]``, filled with infinity.
+    """
+    width, n_rows = columns.shape
+    totals = np.empty(2 * _AROUND + 1, np.float64)
     for row in range(first, last):
+        start, end = max(0, row - _AROUND), min(n_rows, row + _AROUND + 1)
+        size = end - start
+        totals[:size] = 0.0
+        for column in range(width):
+            own = np.float64(columns[column, row])
+            around = columns[column, start:end]
+            for at in range(size):
+                gap = own - np.float64(around[at])
+                totals[at] += gap * gap
         worst = np.inf
         for step in range(2 * _AROUND):
             other = row + (step // 2 + 1) * (1 - 2 * (step % 2))
             if other < 0 or other >= n_rows:
                 continue
-            total = np.float64(0.0)
-            limit = worst * width
-            for index in range(width):
-                gap = np.float64(table[row, index]) - np.float64(table[other, index])
-                total += gap * gap
-                # Most are far: what is seen of them is enough.
-                if total >= limit:
-                    break
-            if total >= limit:
+            total = totals[other - start]
+            if total >= worst * width:
                 continue
             mean = np.float32(total / max(1, width))
             place = NEIGHBOURS - 1

@@ -124,8 +124,8 @@ UNWIND $members AS id
 MATCH (m:Account {id: id})
 WHERE m.first_seen IS NOT NULL
 RETURN count(m) AS accounts,
-       toString(min(m.first_seen)) AS first,
-       toString(max(m.first_seen)) AS last
+       min(m.first_seen).epochMillis AS from_ms,
+       max(m.first_seen).epochMillis AS to_ms
 LIMIT 1""")
 
 _INTERACTIONS: Final = Template("""\
@@ -428,9 +428,8 @@ def _arrivals(about: _About, piece: Mapping[str, Any]) -> RingQuery | None:
     if not piece["accounts"]:
         return None
     title = f"From when to when {counted(piece['accounts'], 'member')} appeared"
-    times = {"first": _time_text(piece["from_ms"]), "last": _time_text(piece["to_ms"])}
     text = _ARRIVALS.substitute(members=about.members)
-    return _query(piece["id"], title, text, _numbers(piece, "accounts") | times)
+    return _query(piece["id"], title, text, _numbers(piece, "accounts", "from_ms", "to_ms"))
 
 
 def _interactions(about: _About, piece: Mapping[str, Any]) -> RingQuery | None:
@@ -543,10 +542,3 @@ def _list(values: Iterable[str]) -> str:
 def _time(at_ms: int) -> str:
     at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return f"datetime({literal(at.replace('+00:00', 'Z'))})"
-
-
-def _time_text(at_ms: int) -> str:
-    """A time as Neo4j writes it: no more of it than it takes."""
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    shape = "%Y-%m-%dT%H:%M" + (":%S" if at_ms % 60_000 else "")
-    return at.strftime(shape) + (f".{at_ms % 1000:03d}" if at_ms % 1000 else "") + "Z"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from features import view_of
 from graph_etl import NO_TIME
@@ -21,7 +24,6 @@ from rings.nearest_bad import STEPS
 from rings.wording import shown_key, span
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from graph_etl import Snapshot
@@ -268,10 +270,11 @@ def _counterparts(grounds: Grounds) -> list[Evidence]:
     view = view_of(grounds.snapshot)
     pieces: list[Evidence] = []
     table: pl.DataFrame = named_nodes(grounds.contacts)
-    for group in table.partition_by("ring", "place", maintain_order=True):
-        rows = group.rows(named=True)
+    # It is sorted by ring and place: one node of a ring after the other.
+    for (_, place), group in groupby(table.iter_rows(named=True), itemgetter("ring", "place")):
+        rows = list(group)
         ways = [row for row in rows if not view.sides[row["side"]].used]
-        if not ways or rows[0]["place"] >= _COUNTERPARTS:
+        if not ways or place >= _COUNTERPARTS:
             continue
         node, ring = int(rows[0]["node"]), int(rows[0]["ring"])
         account = int(grounds.snapshot.node_account[node])
@@ -311,10 +314,17 @@ def _way(grounds: Grounds, side: int) -> str:
 def _interactions(grounds: Grounds) -> list[Evidence]:
     table = inner_interactions(grounds.snapshot, grounds.contacts, grounds.member)
     pieces: list[Evidence] = []
-    for group in table.partition_by("ring", "side", maintain_order=True):
-        ring, side = int(group["ring"][0]), int(group["side"][0])
-        ends = np.sort(group.select("account", "other").to_numpy(), axis=1)
-        pairs = len(np.unique(ends, axis=0))
+    counted = (
+        table.with_columns(
+            low=pl.min_horizontal("account", "other"), high=pl.max_horizontal("account", "other")
+        )
+        .group_by("ring", "side", maintain_order=True)
+        .agg(
+            pairs=pl.struct("low", "high").n_unique(),
+            accounts=pl.col("account").append(pl.col("other")).n_unique(),
+        )
+    )
+    for ring, side, pairs, accounts in counted.iter_rows():
         size = len(grounds.accounts[ring])
         usual = max(1e-9, size / grounds.snapshot.n_accounts)
         pieces.append(
@@ -324,7 +334,7 @@ def _interactions(grounds: Grounds) -> list[Evidence]:
                 "weight": float(min(pairs, size) * np.log2(max(1.0, 1.0 / (usual * 64)))) * 0.25,
                 "relation": grounds.contacts.sides[side].name,
                 "pairs": pairs,
-                "accounts": len(np.unique(ends)),
+                "accounts": accounts,
                 "of": size,
             }
         )

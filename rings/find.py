@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,15 @@ from rings.links import LinkConfig, Links
 from rings.links import links as find_links
 from rings.minimal import behaviour_alone
 from rings.nearest_bad import nearest_bad
-from rings.null_model import rewired
-from rings.pairs import MIN_GROUPS, learn_pairs
+from rings.null_model import rewired, sampled
+from rings.pairs import MIN_GROUPS, PairModel, learn_pairs
 from rings.pictures import Pictures
 from rings.roles import ROLES, confidence, roles, ties
 from rings.run import FORMAT, RingsRun, pack
 from rings.significance import GroupSums, benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
 from rings.weighing import LEARNED, Weighing
 from rings.words import headline, sentences
+from rings.yardstick import CannotBuildOn, Yardstick, size_of, why_anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +46,8 @@ _NULL_RUNS = 4
 # Accounts at the platform's mean score that a ring's mean score is drawn towards.
 _SHRINK = 3.0
 _SIGNIFICANT = 0.05
+# What a run that builds on another does not find anew; without a pair model there are no ranks.
+_TAKEN_OVER = ["null model", "pair model", "ranks of behaviour"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,6 @@ class _Tested:
     sums: GroupSums
     p_value: NDArray[np.float64]
     q_value: NDArray[np.float64]
-    null_runs: int
-    null_groups: int
 
 
 def find(
@@ -67,6 +69,7 @@ def find(
     community_config: CommunityConfig | None = None,
     bundle: str | None = None,
     benign: Sequence[Confirmed] = (),
+    base: RingsRun | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RingsRun:
     """Find the rings of a snapshot.
@@ -87,10 +90,15 @@ def find(
         bundle: Version of the bundle that the scores came from, for the record.
         benign: Groups that people confirmed to be benign: as long as they have not changed they rank after
             all others, see `rings.benign`.
+        base: An earlier run to measure by, see `rings.yardstick`: its pair model, its ranks of behaviour and
+            its null model stand in for new ones. None: all is found anew.
         progress: Called with what is being done.
 
     Returns:
         The rings, the best rank first.
+
+    Raises:
+        CannotBuildOn: If platform, spec, bundle or settings are others than those of ``base``.
     """
     tell = progress or (lambda _: None)
     config = link_config or LinkConfig()
@@ -102,20 +110,31 @@ def find(
     if scores is not None and np.isnan(scores).all():
         scores = None
     label = snapshot.labels() if verdicts is None else np.asarray(verdicts)
-    weighing = Weighing(snapshot, horizon, config, scores)
+    yardstick = None if base is None else _taken_over(snapshot, base, bundle, seed, config)
+    weighing = Weighing(snapshot, horizon, config, scores, yardstick=yardstick)
     unweighed, pairs = links, None
     taught = snapshot.groups.filter(pl.col("role") == "train").select("mapping", "group").n_unique()
-    if taught >= MIN_GROUPS:
+    if base is not None and base.pair_model is None:
+        taught = 0
+    if taught >= MIN_GROUPS or (base is not None and base.pair_model is not None):
         tell("pair model")
         pairs = weighing.pairs(links)
-        weighing = replace(weighing, model=learn_pairs(snapshot, pairs, verdicts=label, seed=seed))
+        if base is not None and base.pair_model is not None:
+            learned: PairModel | None = PairModel(
+                base.pair_model, pairs.profiles.shape[1], base.manifest["pair_model"]
+            )
+        else:
+            learned = learn_pairs(snapshot, pairs, verdicts=label, seed=seed)
+        weighing = replace(weighing, model=learned)
         links = weighing.weighed(unweighed, pairs)
     grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
     tell("communities")
     member = communities(links, n_accounts, grouping, seed)
     in_step = None if pairs is None else behaviour_alone(weighing, pairs, member)
-    tell("null model")
-    tested = _test(weighing, links, member, grouping, seed)
+    if yardstick is None:
+        tell("null model")
+        yardstick = _measured(weighing, grouping, seed, bool(len(links)))
+    tested = _test(yardstick, links, member)
     known = label == 1
     # Without verdicts: those are told of and move no ring.
     compared = honest(snapshot, member, horizon=horizon)
@@ -188,41 +207,87 @@ def find(
             "significant": int((grounds.q_value < _SIGNIFICANT).sum()),
             "members": members.height,
             "benign_confirmed": int((table["status"] == CONFIRMED).sum()),
-            "null_runs": tested.null_runs,
-            "null_groups": tested.null_groups,
+            "null_runs": yardstick.runs,
+            "null_groups": len(yardstick.null),
+            "null_share": round(yardstick.share, 6),
         },
         "ended": names.ended,
+        "base": _base_of(snapshot, base),
+        "taken_over": [] if base is None else _TAKEN_OVER[: 3 if weighing.model is not None else 1],
+        "changed": None if previous is None else _changed(previous, table, members),
     }
     model = None if weighing.model is None else weighing.model.text
     manifest["id"] = _run_id(manifest, table, members, packed, model)
-    return RingsRun(manifest["id"], manifest, table, members, packed, model)
+    return RingsRun(manifest["id"], manifest, table, members, packed, model, yardstick)
 
 
-def _test(
-    weighing: Weighing,
-    links: Links,
-    member: NDArray[np.int32],
-    grouping: CommunityConfig,
-    seed: int,
-) -> _Tested:
-    """Compare the groups with those that the same steps find where nobody acts together."""
-    sums = group_sums(links, member)
+def _base_of(snapshot: Snapshot, base: RingsRun | None) -> dict[str, Any]:
+    """Which platform was measured: the snapshot's own, or that of the run that this one builds on."""
+    if base is not None:
+        return {**base.manifest["base"], "run": base.manifest["base"]["run"] or base.id}
+    own = {"spec": snapshot.manifest["spec_hash"], "size": size_of(snapshot)}
+    return {"run": None, "snapshot": snapshot.id, **own}
+
+
+def _changed(previous: RingsRun, table: pl.DataFrame, members: pl.DataFrame) -> dict[str, int]:
+    """How many rings go on as they were, with other members or ties, and which are new or gone."""
+    ties = []
+    for run in (previous.members, members):
+        ordered = run.sort("account_id").group_by("ring").agg("account_id", "role", "weight")
+        ties.append({ring: rest for ring, *rest in ordered.iter_rows()})
+    before, now = ties
+    both = before.keys() & now.keys()
+    same = sum(before[ring] == now[ring] for ring in both)
+    who = sum(before[ring][0] == now[ring][0] for ring in both)
+    return {
+        "unchanged": same,
+        "other_ties": who - same,
+        "other_members": len(both) - who,
+        "new": table.height - len(both),
+        "ended": len(before) - len(both),
+    }
+
+
+def _taken_over(
+    snapshot: Snapshot, base: RingsRun, bundle: str | None, seed: int, config: LinkConfig
+) -> Yardstick:
+    """What an earlier run measured by, if it fits."""
+    asked = {"bundle": bundle, "seed": seed, "links": config.model_dump()}
+    why = why_anew(snapshot, base.manifest, asked)
+    if why is not None or base.yardstick is None:
+        raise CannotBuildOn(base.id, why or "the run before kept nothing to measure by")
+    return base.yardstick
+
+
+def _measured(weighing: Weighing, grouping: CommunityConfig, seed: int, any_links: bool) -> Yardstick:
+    """Find groups by the same steps where nobody acts together, and note what the platform is measured by."""
     random = np.random.default_rng(seed)
-    n_accounts = weighing.snapshot.n_accounts
+    snapshot = weighing.snapshot
+    accounts = weighing.accounts()
+    sample = sampled(np.asarray(snapshot.first_seen_ms), accounts)
+    share = len(sample) / len(accounts) if len(accounts) else 1.0
+    among = None if len(sample) == len(accounts) else sample
     null: list[NDArray[np.float64]] = []
     while len(null) < _NULL_RUNS and sum(map(len, null)) < _NULL_GROUPS:
-        graph, kept = rewired(weighing.snapshot, weighing.horizon, random)
+        graph, kept = rewired(snapshot, weighing.horizon, random, among)
         # Behaviour is dealt out anew too: what is alike no longer goes with what is shared or close in time.
-        chance = weighing.by_chance(graph, random.permutation(n_accounts))
+        chance = weighing.by_chance(graph, random.permutation(snapshot.n_accounts), among)
         del kept
-        groups = communities(chance, n_accounts, grouping, seed)
+        groups = communities(chance, snapshot.n_accounts, grouping, seed)
         null.append(group_sums(chance, groups).tightness)
-        if not len(sums.size):
+        if not any_links:
             break
-    together = np.concatenate(null)
-    most = max(len(sums.size), max(map(len, null)))
-    p_value = tail_p_values(sums.tightness, together, len(null), most)
-    return _Tested(sums, p_value, benjamini_hochberg(p_value), len(null), len(together))
+    most = math.ceil(max(map(len, null)) / share)
+    ranks = (None, (), ()) if weighing.model is None else weighing.ranks()
+    return Yardstick(np.concatenate(null), len(null), share, most, *ranks)
+
+
+def _test(yardstick: Yardstick, links: Links, member: NDArray[np.int32]) -> _Tested:
+    """Compare the groups with those that the same steps find where nobody acts together."""
+    sums = group_sums(links, member)
+    most = max(len(sums.size), yardstick.most)
+    p_value = tail_p_values(sums.tightness, yardstick.null, yardstick.runs * yardstick.share, most)
+    return _Tested(sums, p_value, benjamini_hochberg(p_value))
 
 
 def _rank(

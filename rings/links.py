@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from features import Queries, asked_of, extras_of, graph_of, profiles
-from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths
+from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths, compiled
 from rings.rows import link_rows, over_threads
 
 if TYPE_CHECKING:
@@ -200,23 +200,10 @@ def links_of_graph(
         queries.horizon[:] = horizon
         parts.append(_gather(snapshot, graph, table, queries, config))
     if not parts:
-        parts.append(tuple(np.zeros(0, kind) for kind in (np.int64, np.float32, np.uint8, np.int32)))
-    key, weight, source, via = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    # Both ends may have found a link: the greater weight stands.
-    order = np.lexsort((via, -weight, key))
-    key, weight, source, via = key[order], weight[order], source[order], via[order]
-    first = np.ones(len(key), np.bool_)
-    first[1:] = key[1:] != key[:-1]
-    starts = np.flatnonzero(first)
-    both = np.bitwise_or.reduceat(source, starts) if len(starts) else source
-    n_accounts = max(1, snapshot.n_accounts)
-    return Links(
-        (key[starts] // n_accounts).astype(np.int32),
-        (key[starts] % n_accounts).astype(np.int32),
-        weight[starts],
-        both.astype(np.uint8),
-        via[starts],
-    )
+        kinds = (np.int32, np.int32, np.float32, np.uint8, np.int32)
+        parts.append(tuple(np.zeros(0, kind) for kind in kinds))
+    here, there, weight, source, via = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Links(*_each_once(here, there, weight, source, via, snapshot.n_accounts))
 
 
 def _gather(
@@ -236,10 +223,54 @@ def _gather(
 
     over_threads(rows, size)
     filled = np.arange(config.most_links) < count[:, None]
-    here = np.repeat(queries.account, count)
-    there = partner[filled].astype(np.int64)
-    key = np.minimum(here, there) * max(1, snapshot.n_accounts) + np.maximum(here, there)
-    return key, weight[filled], source[filled], via[filled]
+    here = np.repeat(queries.account, count).astype(np.int32)
+    return here, partner[filled], weight[filled], source[filled], via[filled]
+
+
+@compiled
+def _each_once(here: Any, there: Any, weight: Any, source: Any, via: Any, n_accounts: int) -> Any:
+    """Links in order, each once: where both ends have found one the greater weight stands."""
+    n_found = len(here)
+    order = np.empty(n_found, np.int64)
+    before = np.empty(n_found, np.int64)
+    # By the upper end, then by the lower one; a sort by counting keeps the order that it finds.
+    for lower in range(2):
+        start = np.zeros(n_accounts + 1, np.int64)
+        for at in range(n_found):
+            end = min(here[at], there[at]) if lower else max(here[at], there[at])
+            start[end + 1] += 1
+        for account in range(n_accounts):
+            start[account + 1] += start[account]
+        for step in range(n_found):
+            at = before[step] if lower else step
+            end = min(here[at], there[at]) if lower else max(here[at], there[at])
+            order[start[end]] = at
+            start[end] += 1
+        before[:] = order
+    a, b = np.empty(n_found, np.int32), np.empty(n_found, np.int32)
+    weights, sources = np.empty(n_found, np.float32), np.empty(n_found, np.uint8)
+    vias = np.empty(n_found, np.int32)
+    n_links = 0
+    for step in range(n_found):
+        at = order[step]
+        low, high = min(here[at], there[at]), max(here[at], there[at])
+        if n_links and a[n_links - 1] == low and b[n_links - 1] == high:
+            last = n_links - 1
+            sources[last] |= source[at]
+            if weight[at] > weights[last] or (weight[at] == weights[last] and via[at] < vias[last]):
+                weights[last] = weight[at]
+                vias[last] = via[at]
+            continue
+        a[n_links], b[n_links] = low, high
+        weights[n_links], sources[n_links], vias[n_links] = weight[at], source[at], via[at]
+        n_links += 1
+    return (
+        a[:n_links].copy(),
+        b[:n_links].copy(),
+        weights[:n_links].copy(),
+        sources[:n_links].copy(),
+        vias[:n_links].copy(),
+    )
 
 
 __all__ = ["DIRECT", "SHARED", "SYNCHRONY", "LinkConfig", "Links", "derived_kinds", "links", "links_of_graph"]

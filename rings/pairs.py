@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
+from numba import get_num_threads
 
 from features import Queries, asked_of, graph_of
 from features.visibility import is_cut
@@ -15,6 +17,7 @@ from graph_etl import NO_TIME
 from rings.behaviour import NEIGHBOURS, Neighbours
 from rings.kernel import compiled
 from rings.links import Links
+from rings.pair_walk import Forest, PairColumns, merged, neighbours_of, read_forest, walk_rows, write_rows
 from rings.rows import over_threads
 
 if TYPE_CHECKING:
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from graph_etl import Snapshot
 
 _HOUR_MS: Final = 3_600_000.0
-# Pairs whose features are held at once: bounds the memory, not the result.
-_BLOCK: Final = 1 << 17
 _PLAIN: Final = (
     "weight",
     "source",
@@ -108,7 +109,7 @@ class Pairs:
         n_accounts = np.int64(max(1, len(profiles)))
         linked = links.a.astype(np.int64) * n_accounts + links.b
         near = neighbours.a.astype(np.int64) * n_accounts + neighbours.b
-        key = np.union1d(linked, near)
+        key = merged(linked, near)
         place = np.searchsorted(key, linked)
         weight = np.zeros(len(key), np.float32)
         source = np.zeros(len(key), np.uint8)
@@ -128,52 +129,9 @@ class Pairs:
         Returns:
             ``float32[n, C]`` with the columns of `pair_columns`.
         """
-        width = self.profiles.shape[1]
-        out = np.empty((len(rows), len(_PLAIN) + 3 * width), np.float32)
-        links, known = self.links, self._known
-        a, b = links.a[rows], links.b[rows]
-        gap_ms = np.abs(self.first_seen_ms[a] - self.first_seen_ms[b]).astype(np.float64)
-        gap_ms[(self.first_seen_ms[a] == NO_TIME) | (self.first_seen_ms[b] == NO_TIME)] = np.nan
-        weight = links.weight[rows].astype(np.float64)
-        strongest = np.maximum(known.strongest, 1e-6)
-        places, better, worse = known.neighbour[rows], known.better, known.worse
-        near = places >= 0
-        distance = self._distances(a, b)
-        reach, middle = self.neighbours.reach, self.neighbours.middle
-        sums = np.maximum(known.total[a] * known.total[b], 1e-9)
-        least_links = np.maximum(1.0, np.minimum(known.count[a], known.count[b]))
-        plain = (
-            weight,
-            links.source[rows],
-            np.log1p(gap_ms / _HOUR_MS),
-            np.log1p(np.abs(known.place[a] - known.place[b])),
-            distance,
-            np.log1p(known.common[rows]),
-            known.common_weight[rows],
-            known.common_like[rows],
-            np.minimum(known.count[a], known.count[b]),
-            np.maximum(known.count[a], known.count[b]),
-            np.minimum(known.total[a], known.total[b]),
-            np.maximum(known.total[a], known.total[b]),
-            weight / strongest[a] + weight / strongest[b],
-            known.common_weight[rows] / np.sqrt(sums),
-            known.common[rows] / least_links,
-            np.where(near, better[places], NEIGHBOURS),
-            np.where(near, worse[places], NEIGHBOURS),
-            distance / np.sqrt(reach[a].astype(np.float64) * reach[b] + 1e-9),
-            np.minimum(reach[a], reach[b]),
-            np.maximum(reach[a], reach[b]),
-            np.minimum(middle[a], middle[b]),
-            np.minimum(known.liked[a], known.liked[b]),
-            np.maximum(known.liked[a], known.liked[b]),
-        )
-        for place, column in enumerate(plain):
-            out[:, place] = column
-        one, other = self.profiles[a], self.profiles[b]
-        start = len(_PLAIN)
-        out[:, start : start + width] = np.abs(one - other)
-        out[:, start + width : start + 2 * width] = np.minimum(one, other)
-        out[:, start + 2 * width :] = np.maximum(one, other)
+        out = np.empty((len(rows), len(_PLAIN) + 3 * self.profiles.shape[1]), np.float32)
+        known = self.columns
+        over_threads(lambda first, last: write_rows(known, rows, NEIGHBOURS, first, last, out), len(rows))
         return out
 
     def uncut(self, snapshot: Snapshot, horizon: int) -> Pairs:
@@ -197,7 +155,7 @@ class Pairs:
         return Pairs(self.links.take(kept), self.profiles, self.first_seen_ms, self.neighbours)
 
     @cached_property
-    def _known(self) -> _Known:
+    def columns(self) -> PairColumns:
         """What the features of pairs need of all of them together."""
         links, near, n_accounts = self.links, self.neighbours, len(self.profiles)
         linked = links.weight > 0
@@ -222,48 +180,32 @@ class Pairs:
         there = (place < len(key)) & (key[np.minimum(place, len(key) - 1)] == wanted) if len(key) else linked
         neighbour = np.where(there, place, -1) if len(key) else np.full(len(links), -1)
         none = np.full(1, NEIGHBOURS, np.float32)
-        return _Known(
-            count,
-            total,
-            strongest,
-            liked.astype(np.float64),
-            place_in_time,
-            common,
-            common_weight,
-            common_like,
-            neighbour.astype(np.int64),
-            near.better if len(near) else none,
-            near.worse if len(near) else none,
+        gap_ms = np.abs(self.first_seen_ms[links.a] - self.first_seen_ms[links.b]).astype(np.float64)
+        untimed = self.first_seen_ms == NO_TIME
+        gap_ms[untimed[links.a] | untimed[links.b]] = np.nan
+        return PairColumns(
+            a=links.a,
+            b=links.b,
+            weight=links.weight,
+            source=links.source,
+            log_gap=np.log1p(gap_ms / _HOUR_MS),
+            log_places=np.log1p(np.abs(place_in_time[links.a] - place_in_time[links.b])),
+            log_common=np.log1p(common),
+            common=common,
+            common_weight=common_weight,
+            common_like=common_like,
+            neighbour=neighbour.astype(np.int64),
+            count=count,
+            total=total,
+            strongest=strongest,
+            liked=liked.astype(np.float64),
+            better=near.better if len(near) else none,
+            worse=near.worse if len(near) else none,
+            reach=near.reach,
+            middle=near.middle,
+            table=near.table,
+            profiles=self.profiles,
         )
-
-    def _distances(self, a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.float64]:
-        table = self.neighbours.table
-        if not table.shape[1]:
-            return np.zeros(len(a))
-        gap = table[a] - table[b]
-        return np.asarray((gap * gap).mean(axis=1), np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the features of pairs need of all of them together.
-
-    By account: number, sum and greatest of its links' weights, pairs that behaviour brings it into, place in
-    time. By pair: accounts linked to both, the sum of the products of those weights, accounts alike to both,
-    and its place among the neighbours, -1 where it is none of them.
-    """
-
-    count: NDArray[np.float64]
-    total: NDArray[np.float64]
-    strongest: NDArray[np.float64]
-    liked: NDArray[np.float64]
-    place: NDArray[np.float64]
-    common: NDArray[np.float64]
-    common_weight: NDArray[np.float64]
-    common_like: NDArray[np.float64]
-    neighbour: NDArray[np.int64]
-    better: NDArray[np.float32]
-    worse: NDArray[np.float32]
 
 
 def _in_common(
@@ -274,15 +216,12 @@ def _in_common(
     weight: NDArray[np.float32],
     n_accounts: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For pairs ``a``, ``b`` the number of common neighbours in a graph, and the sum of weight products."""
-    ends = np.concatenate([one, other])
-    others = np.concatenate([other, one])
-    weights = np.concatenate([weight, weight])
-    order = np.lexsort((others, ends))
-    pointers = np.zeros(n_accounts + 1, np.int64)
-    np.cumsum(np.bincount(ends, minlength=n_accounts), out=pointers[1:])
+    """For pairs ``a``, ``b`` the number of common neighbours in a graph, and the sum of weight products.
+
+    The graph's edges ``one``, ``other`` come sorted, the lower end first.
+    """
+    pointers, others, weights = neighbours_of(one, other, weight, n_accounts)
     count, product = np.zeros(len(a)), np.zeros(len(a))
-    others, weights = others[order], weights[order]
     over_threads(
         lambda first, last: _common_rows(a, b, pointers, others, weights, first, last, count, product), len(a)
     )
@@ -383,14 +322,32 @@ class PairModel:
                 f"profiles of {pairs.profiles.shape[1]} columns, the pair model has learned from {self.width}"
             )
             raise ValueError(message)
-        import lightgbm  # here: importing the package stays light
-
-        booster = lightgbm.Booster(model_str=self.text)
         out = np.empty(len(pairs), np.float32)
-        for first in range(0, len(pairs), _BLOCK):
-            rows = np.arange(first, min(len(pairs), first + _BLOCK))
-            out[rows] = booster.predict(pairs.features(rows))
+        known, forest = pairs.columns, self._forest
+        over_threads(
+            lambda first, last: walk_rows(
+                known,
+                NEIGHBOURS,
+                forest.column,
+                forest.limit,
+                forest.child,
+                forest.leaf,
+                forest.root,
+                forest.depth,
+                forest.place,
+                forest.n_trees,
+                forest.zero,
+                first,
+                last,
+                out,
+            ),
+            len(pairs),
+        )
         return out
+
+    @cached_property
+    def _forest(self) -> Forest:
+        return read_forest(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,14 +389,22 @@ def learn_pairs(
         return None
     columns = pairs.features(examples.row)
     held_out = np.full(len(examples.row), np.nan)
-    for fold in np.unique(examples.fold[examples.fold >= 0]):
-        # A pair of two folds is learned from in neither.
+    folds = np.unique(examples.fold[examples.fold >= 0])
+    uses = [(examples.fold != fold) & (examples.fold >= 0) for fold in folds]
+    # A pair of two folds is learned from in none of them.
+    if any(not 0 < examples.together[use].sum() < use.sum() for use in uses):
+        return None
+    uses.append(np.ones(len(examples.row), np.bool_))
+
+    def grow(use: NDArray[np.bool_]) -> Any:
+        return _grow(columns[use], examples.together[use], examples.weight[use], seed, n_threads)
+
+    # Each is grown on as many threads as was asked for, so that how many grow at once changes no bit.
+    with ThreadPoolExecutor(get_num_threads()) as threads:
+        *boosters, booster = threads.map(grow, uses)
+    for fold, of_others in zip(folds, boosters, strict=True):
         test = examples.fold == fold
-        use = ~test & (examples.fold >= 0)
-        if not 0 < examples.together[use].sum() < use.sum():
-            return None
-        booster = _grow(columns[use], examples.together[use], examples.weight[use], seed, n_threads)
-        held_out[test] = booster.predict(columns[test])
+        held_out[test] = of_others.predict(columns[test], num_threads=n_threads)
     judged = ~np.isnan(held_out)
     truth, weight = examples.together[judged], examples.weight[judged]
     if len(np.unique(truth)) < 2:
@@ -452,7 +417,6 @@ def learn_pairs(
     }
     if figures["model"] < figures["links"] + _GAIN:
         return None
-    booster = _grow(columns, examples.together, examples.weight, seed, n_threads)
     metrics = {"groups": groups, "pairs": len(examples.row), "held_out": figures}
     return PairModel(booster.model_to_string(), pairs.profiles.shape[1], metrics)
 

@@ -12,7 +12,7 @@ from graph_etl import NO_TIME
 from rings.links import derived_kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,7 +58,10 @@ class Pictures:
             "ring", "place", "node", "account", "side"
         )
         rings = touches["ring"].to_numpy()
-        self._touches = touches
+        # Plain lists: a frame cut and read for each ring costs more than all that is drawn.
+        self._touches = {
+            name: touches[name].to_list() for name in ("account", "node", "side", "users", "pos")
+        }
         self._touch_bounds = np.searchsorted(rings, np.arange(len(grounds.density) + 1))
         links, member = grounds.links, grounds.member
         left = member[links.a]
@@ -90,10 +93,7 @@ class Pictures:
             nodes.setdefault(node, self._node(node, ring))
         edges: list[dict[str, Any]] = []
         told: set[tuple[int, int, str]] = set()
-        rows = self._touches[int(self._touch_bounds[ring]) : int(self._touch_bounds[ring + 1])]
-        for account, node, side, users in (
-            rows.select("account", "node", "side", "users").head(_MOST_EDGES).iter_rows()
-        ):
+        for account, node, side, users in self._rows(ring, "account", "node", "side", "users"):
             if node not in nodes:
                 if len(nodes) >= MOST_NODES:
                     continue
@@ -121,6 +121,11 @@ class Pictures:
             if node in nodes:
                 nodes[node]["minimal"] = True
         return {"nodes": list(nodes.values()), "edges": edges}
+
+    def _rows(self, ring: int, *columns: str) -> Iterator[tuple[Any, ...]]:
+        first = int(self._touch_bounds[ring])
+        last = min(first + _MOST_EDGES, int(self._touch_bounds[ring + 1]))
+        return zip(*(self._touches[name][first:last] for name in columns), strict=True)
 
     def _node(self, node: int, ring: int) -> dict[str, Any]:
         account = int(self._grounds.snapshot.node_account[node])
@@ -152,10 +157,7 @@ class Pictures:
             if seen_ms != NO_TIME:
                 event = snapshot.event_types[int(snapshot.event_type[int(snapshot.first_pos[account])])]
                 moments.append((seen_ms, event, int(account), -1, ""))
-        rows = self._touches[int(self._touch_bounds[ring]) : int(self._touch_bounds[ring + 1])]
-        for account, node, side, pos in (
-            rows.select("account", "node", "side", "pos").head(_MOST_EDGES).iter_rows()
-        ):
+        for account, node, side, pos in self._rows(ring, "account", "node", "side", "pos"):
             at_ms = int(snapshot.event_time_ms[pos])
             view = grounds.contacts.sides[side]
             other = int(snapshot.node_account[node])

@@ -13,12 +13,14 @@ import numpy as np
 import polars as pl
 
 from rings.errors import RingsError, RingUnknown
+from rings.yardstick import Yardstick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT = 1
 _PAIR_MODEL = "pair_model.txt"
+_YARDSTICK = "yardstick.npz"
 
 
 class Explanations(Protocol):
@@ -45,6 +47,7 @@ class RingsRun:
             0 to 1).
         explanations: For each ring of the table its explanation, packed.
         pair_model: The model that weighed the pairs, as LightGBM writes it; None if links kept their weights.
+        yardstick: What the platform was measured by, for later runs; None in runs of before.
     """
 
     id: str
@@ -53,6 +56,7 @@ class RingsRun:
     members: pl.DataFrame
     explanations: Explanations = field(repr=False)
     pair_model: str | None = field(default=None, repr=False)
+    yardstick: Yardstick | None = field(default=None, repr=False)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -126,6 +130,8 @@ class RingsRun:
         (target / "explanations.bin").write_bytes(b"".join(self.explanations))
         if self.pair_model is not None:
             (target / _PAIR_MODEL).write_text(self.pair_model, encoding="utf-8")
+        if self.yardstick is not None:
+            np.savez(target / _YARDSTICK, allow_pickle=False, **self.yardstick.arrays)
         text = json.dumps(self.manifest, indent=1, sort_keys=True)
         (target / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
@@ -154,7 +160,11 @@ class RingsRun:
                 " make them again with `ringwatch rings`"
             )
             raise RingsError(message)
-        model = folder / _PAIR_MODEL
+        model, measured = folder / _PAIR_MODEL, folder / _YARDSTICK
+        yardstick = None
+        if measured.exists():
+            with np.load(measured, allow_pickle=False) as arrays:
+                yardstick = Yardstick.of({name: arrays[name] for name in Yardstick.ARRAYS})
         return cls(
             id=manifest["id"],
             manifest=manifest,
@@ -162,6 +172,7 @@ class RingsRun:
             members=pl.read_parquet(folder / "members.parquet"),
             explanations=_Stored(folder),
             pair_model=model.read_text(encoding="utf-8") if model.exists() else None,
+            yardstick=yardstick,
         )
 
 

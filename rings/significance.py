@@ -61,7 +61,7 @@ def group_sums(links: Links, member: NDArray[np.int32]) -> GroupSums:
 
 
 def tail_p_values(
-    observed: NDArray[np.float64], null: NDArray[np.float64], null_runs: int, n_groups: int
+    observed: NDArray[np.float64], null: NDArray[np.float64], null_runs: float, n_groups: int
 ) -> NDArray[np.float64]:
     r"""Chance that a group of a platform where nobody acts together is at least as tight.
 
@@ -73,7 +73,7 @@ def tail_p_values(
     Args:
         observed: ``float64[R]`` tightness of the groups found.
         null: ``float64[K]`` tightness of the groups of all runs of the null model together.
-        null_runs: Number of those runs.
+        null_runs: Number of those runs; a run on a sample of the platform counts as its share.
         n_groups: Groups that a run has at most; at least ``R``.
 
     Returns:
@@ -82,8 +82,8 @@ def tail_p_values(
     Raises:
         ValueError: If there is no run.
     """
-    if null_runs < 1:
-        message = f"null_runs must be at least 1, got {null_runs}; without a null model there is no p-value"
+    if null_runs <= 0:
+        message = f"null_runs must be above 0, got {null_runs}; without a null model there is no p-value"
         raise ValueError(message)
     tested = max(1, n_groups) * null_runs
     ordered = np.sort(null)

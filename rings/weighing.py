@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from features import profiles, view_of
-from rings.behaviour import behaviour_neighbours
+from rings.behaviour import behaviour_neighbours, ranks_of
 from rings.communities import CommunityConfig
 from rings.kernel import SYNCHRONY
 from rings.links import LinkConfig, Links, links_of_graph
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from features.visibility import Graph
     from graph_etl import Snapshot
+    from rings.yardstick import Yardstick
 
 LEARNED: Final = CommunityConfig(resolution=0.25)
 """How learned weights become communities: they lie higher than the weights of links."""
@@ -41,6 +42,7 @@ class Weighing:
         config: How links are weighed.
         scores: ``float[A]``, how likely each account is bad, NaN where unknown; None if nobody knows.
         model: Learned from known groups; None: links keep their weights.
+        yardstick: Of an earlier run, to compare behaviour by; None: this platform's own ranks.
     """
 
     snapshot: Snapshot
@@ -48,10 +50,17 @@ class Weighing:
     config: LinkConfig
     scores: NDArray[np.floating[Any]] | None = None
     model: PairModel | None = None
+    yardstick: Yardstick | None = None
 
     @cached_property
     def _profiles(self) -> NDArray[np.float32]:
         return profiles(self.snapshot, None, self.horizon)
+
+    def ranks(
+        self,
+    ) -> tuple[tuple[int, ...], tuple[NDArray[np.float32], ...], tuple[NDArray[np.float32], ...]]:
+        """The ranks that behaviour is compared by, see `rings.behaviour.ranks_of`."""
+        return ranks_of(self._profiles, np.asarray(self.snapshot.first_seen_ms), self.accounts())
 
     def accounts(self) -> NDArray[np.int64]:
         """Accounts that are visible and no hubs."""
@@ -60,19 +69,26 @@ class Weighing:
         plain = np.asarray(view.hub_since)[np.asarray(self.snapshot.account_node)] >= self.horizon
         return np.flatnonzero(seen & plain)
 
-    def pairs(self, links: Links, table: NDArray[np.float32] | None = None) -> Pairs:
+    def pairs(
+        self,
+        links: Links,
+        table: NDArray[np.float32] | None = None,
+        accounts: NDArray[np.int64] | None = None,
+    ) -> Pairs:
         """Links, and accounts that appeared together and behave alike; pairs that a person cut are left out.
 
         Args:
             links: The links.
             table: ``float32[A, D]`` profiles; the snapshot's if None.
+            accounts: ``int64[n]``, who takes part; all that `accounts` gives if None.
 
         Returns:
             The pairs.
         """
         behaviour = self._profiles if table is None else table
         first_seen_ms = np.asarray(self.snapshot.first_seen_ms)
-        near = behaviour_neighbours(behaviour, first_seen_ms, self.accounts())
+        taking_part = self.accounts() if accounts is None else accounts
+        near = behaviour_neighbours(behaviour, first_seen_ms, taking_part, self.yardstick)
         pairs = Pairs.of(links, near, behaviour, first_seen_ms)
         return pairs.uncut(self.snapshot, self.horizon)
 
@@ -110,19 +126,29 @@ class Weighing:
         source = np.where(pairs.links.source == 0, SYNCHRONY, pairs.links.source).astype(np.uint8)
         return replace(pairs.links, weight=weight, source=source).take(weight >= _LEAST)
 
-    def by_chance(self, graph: Graph, order: NDArray[np.int64]) -> Links:
+    def by_chance(
+        self, graph: Graph, order: NDArray[np.int64], sample: NDArray[np.int64] | None = None
+    ) -> Links:
         """The same in a graph that was dealt out anew.
 
         Args:
             graph: The graph, see `rings.null_model.rewired`.
             order: ``int64[A]``: whose behaviour each account is given.
+            sample: ``int64[n]``, those of `accounts` among whom it was dealt out; all of them if None.
 
         Returns:
             The links.
         """
         table = self._profiles[order]
         seen = np.flatnonzero(np.asarray(self.snapshot.first_pos) < self.horizon)
+        if sample is not None:
+            seen = sample
         chance = links_of_graph(self.snapshot, graph, table, seen, self.horizon, self.config)
+        if sample is not None:
+            # Synchrony finds others that appeared just outside.
+            inside = np.zeros(self.snapshot.n_accounts, np.bool_)
+            inside[sample] = True
+            chance = chance.take(inside[chance.a] & inside[chance.b])
         if self.model is None:
             return chance
-        return self.weighed(chance, self.pairs(chance, table), order)
+        return self.weighed(chance, self.pairs(chance, table, sample), order)

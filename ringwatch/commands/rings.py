@@ -32,6 +32,13 @@ def _rings(
         typer.Option("--reason", metavar="TEXT", help="Why it is benign. Write no identifier into it."),
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=0, help="Rings to show in words.")] = 10,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Learn anew which pairs act together and what chance makes, also where the run before did.",
+        ),
+    ] = False,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -40,7 +47,7 @@ def _rings(
     options = Options.of(workspace, seed, as_json)
     chosen = benign or not_benign
     if chosen is None and reason is None:
-        find_rings(options, top=top)
+        find_rings(options, top=top, full=full)
         return
     if chosen is None or (benign and not_benign) or (reason and not benign):
         from graph_etl import WorkspaceError
@@ -100,15 +107,17 @@ def judge_ring(options: Options, ring: str, *, is_benign: bool, reason: str | No
     )
 
 
-def find_rings(options: Options, *, top: int = 10) -> None:
+def find_rings(options: Options, *, top: int = 10, full: bool = False) -> None:
     """Find rings, write them and show the first ones.
 
     Args:
         options: The common options.
         top: Rings to show in words.
+        full: Build on no earlier run.
     """
     import rings
     from graph_etl import Workspace
+    from rings.yardstick import why_anew
     from ringwatch.journals import benign_groups
     from ringwatch.scores import current_scores
 
@@ -117,6 +126,11 @@ def find_rings(options: Options, *, top: int = 10) -> None:
     scores = current_scores(place, snapshot)
     earlier = place.current()["rings"]
     previous = None if earlier is None else rings.RingsRun.open(place.path_of("rings", earlier))
+    why = "asked for" if full else "there is no run before"
+    if previous is not None and not full:
+        asked = {"bundle": scores.bundle, "seed": options.seed}
+        why = why_anew(snapshot, previous.manifest, asked) or ""
+    base = previous if not why else None
     with options.screen.progress() as progress:
         run = rings.find(
             snapshot,
@@ -125,6 +139,7 @@ def find_rings(options: Options, *, top: int = 10) -> None:
             seed=options.seed,
             bundle=scores.bundle,
             benign=benign_groups(options.workspace),
+            base=base,
             progress=lambda step: progress(step, 0, 1),
         )
         progress("writing rings", 0, 1)
@@ -145,6 +160,11 @@ def find_rings(options: Options, *, top: int = 10) -> None:
         options.screen.note(
             "warning: no bundle yet, so rings are ranked by their links alone; `ringwatch train`"
         )
+    if base is not None:
+        options.screen.note(
+            f"builds on run {run.manifest['base']['run']}: {' and '.join(run.manifest['taken_over'])} taken "
+            f"over; {run.manifest['changed']['unchanged']:,} rings are as they were (`--full` finds all anew)"
+        )
     if len(silent):
         options.screen.note(
             f"{len(silent):,} more are benign as people confirmed and have not changed since: "
@@ -158,6 +178,10 @@ def find_rings(options: Options, *, top: int = 10) -> None:
         "snapshot": snapshot.id,
         "bundle": scores.bundle,
         "rings": len(ranked),
+        "base": run.manifest["base"]["run"],
+        "why_full": why or None,
+        "taken_over": run.manifest["taken_over"],
+        "changed": run.manifest["changed"],
         "benign_confirmed": silent["ring"].to_list(),
         "benign_changed": table.filter(table["status"] == CHANGED)["ring"].to_list(),
         "accounts_in_rings": len(run.members),
