@@ -46,7 +46,7 @@ def held_out_trees(run: Run, moment: Moment) -> None:
     trial = f"trial of {name}"
     with run.budget.step(name):
         with run.budget.step(trial):
-            first = _HeldOut(run, moment, SHAPES[0])
+            first = HeldOut(run, moment, SHAPES[0])
             first.upto(TRIAL_ROUNDS)
         # Time for the rest of the trees that are needed anyway.
         kept = (trial,) * 3
@@ -56,7 +56,7 @@ def held_out_trees(run: Run, moment: Moment) -> None:
         if places and first.judged and run.budget.allows(f"{name} without epochs", like=trial, kept=kept):
             bare = replace(moment, columns=moment.columns.copy(), epochs=False)
             bare.columns[:, places] = np.nan
-            second = _HeldOut(run, bare, SHAPES[0], " without epochs")
+            second = HeldOut(run, bare, SHAPES[0], " without epochs")
             second.upto(TRIAL_ROUNDS)
             if not _worth_it(first, second, _EPOCH_GAIN):
                 moment.columns, moment.epochs, first = bare.columns, False, second
@@ -67,19 +67,19 @@ def held_out_trees(run: Run, moment: Moment) -> None:
             and first.judged
             and run.budget.allows(f"verdicts of others at {moment.name}", like=trial, kept=kept)
         ):
-            second = _HeldOut(run, replace(moment, contact=True), SHAPES[0], " with verdicts of others")
+            second = HeldOut(run, replace(moment, contact=True), SHAPES[0], " with verdicts of others")
             second.upto(TRIAL_ROUNDS)
             if _worth_it(second, first, _CONTACT_GAIN):
                 moment.contact, first = True, second
         grown = [first]
         for shape in SHAPES[1:] if run.snapshot.n_accounts < MANY_ACCOUNTS else ():
             if run.budget.allows(f"{shape} {name}", like=trial, kept=(*kept, trial, trial)):
-                grown.append(_HeldOut(run, moment, shape))
+                grown.append(HeldOut(run, moment, shape))
         moment.rounds = {one.shape: one.best() for one in grown}
         moment.trees = np.mean([one.table[moment.rounds[one.shape]] for one in grown], axis=0)
 
 
-class _HeldOut:
+class HeldOut:
     """Trees of one shape on the inputs of a moment, one model a fold, and what they say of the held-out.
 
     Args:
@@ -170,7 +170,7 @@ def _inputs(
     return seen[rows], seen[held_out]
 
 
-def _worth_it(richer: _HeldOut, plain: _HeldOut, least: float) -> bool:
+def _worth_it(richer: HeldOut, plain: HeldOut, least: float) -> bool:
     """Whether more inputs gain enough, in all and in more folds than they lose in."""
     rounds = max(count for count in plain.table if count <= TRIAL_ROUNDS)
     gained = richer.precision_of_folds(rounds) - plain.precision_of_folds(rounds)

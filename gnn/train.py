@@ -98,10 +98,18 @@ def train(
         message = f"snapshot {snapshot.id} holds no accounts; map `accounts` or an account's end of `events`"
         raise TrainingError(message)
     check_model(model)
-    run = _prepare(
-        snapshot, seed, split, model, Budget(budget_s), without, n_threads, progress, spread or Here()
+    run = prepare(
+        snapshot,
+        seed=seed,
+        split=split,
+        model=model,
+        budget=Budget(budget_s),
+        without=without,
+        n_threads=n_threads,
+        spread=spread,
+        progress=progress,
     )
-    moments = _moments(run)
+    moments = moments_of(run, snapshot.manifest["moments"])
     draft = BundleDraft(snapshot, seed, run.final.supervision, len(run.folds), run.epochs, model)
     if run.final.supervision == "label_free":
         for moment in moments:
@@ -128,17 +136,34 @@ def train(
     return draft.write(workspace, publish=publish)
 
 
-def _prepare(
+def prepare(
     snapshot: Snapshot,
-    seed: int,
-    split: int | None,
-    model: Model,
-    budget: Budget,
-    without: Collection[str],
-    n_threads: int | None,
-    progress: Callable[[str, int, int], None] | None,
+    *,
+    seed: int = 0,
+    split: int | None = None,
+    model: Model = "lightgbm",
+    budget: Budget | None = None,
+    without: Collection[str] = (),
+    n_threads: int | None = None,
     spread: Spread | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Run:
+    """What all stages of a training share: labels, folds, communities.
+
+    Args:
+        snapshot: The snapshot.
+        seed: See `train`, as all that follow.
+        split: Number of a given split.
+        model: Which trees.
+        budget: The time that may be taken; all that is needed if None.
+        without: Families of inputs that are left out.
+        n_threads: Threads of trees and GraphSAGE.
+        spread: What runs independent pieces.
+        progress: Called with a stage, steps done and steps in all.
+
+    Returns:
+        The training, nothing fitted yet.
+    """
     judge = final = targets(snapshot)
     chooses = reports = np.ones(snapshot.n_accounts, np.bool_)
     if split is not None and snapshot.splits is not None:
@@ -173,7 +198,7 @@ def _prepare(
         epochs=tuple(epochs),
         model=model,
         without=frozenset(without),
-        budget=budget,
+        budget=budget or Budget(None),
         spread=spread,
         shared=shared,
     )
@@ -204,12 +229,20 @@ def _enough_old(judge: Targets, parts: Sequence[Fold], chooses: NDArray[np.bool_
     return min(int((found == 1).sum()), int((found == 0).sum())) >= MIN_OF_A_CLASS
 
 
-def _moments(run: Run) -> list[Moment]:
-    """The inputs of all accounts at each moment that the spec asks for."""
+def moments_of(run: Run, names: Sequence[str]) -> list[Moment]:
+    """The inputs of all accounts at some moments.
+
+    Args:
+        run: The training.
+        names: Of the moments.
+
+    Returns:
+        One for each name, nothing learned there yet.
+    """
     left_out = places_of(run.snapshot, run.without)
     epochs = run.spread.share(run.epochs)
     found: list[Moment] = []
-    for name in run.snapshot.manifest["moments"]:
+    for name in names:
         pieces = [
             partial(_columns, run.shared, name, accounts, epochs)
             for accounts in run.spread.parts(run.snapshot.n_accounts)

@@ -67,6 +67,12 @@ PlotOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE.svg", callback=_drawing, help="Draw held-out scores against what came true."),
 ]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Model and families of inputs, as `ringwatch ray tune` writes them (YAML)."
+    ),
+]
 HalfOption = Annotated[
     bool, typer.Option("--bf16/--no-bf16", help="On a GPU, products in bfloat16; sums stay as they are.")
 ]
@@ -78,6 +84,7 @@ CompileOption = Annotated[
 def _train(
     split: SplitOption = None,
     model: ModelOption = "lightgbm",
+    config: ConfigOption = None,
     budget: BudgetOption = None,
     plot: PlotOption = None,
     gpu: Annotated[bool, typer.Option("--gpu", help="Fit GraphSAGE on a GPU.")] = False,
@@ -98,7 +105,7 @@ def _train(
         processor = Processor(gpu=True, half=bf16, compiled=compiled)
         _ = processor.device  # before minutes of work
         by = partial(train, spread=Here(workers=Alone(processor)))
-    make_bundle(options, split=split, model=model, budget=budget, plot=plot, by=by)
+    make_bundle(options, split=split, model=model, config=config, budget=budget, plot=plot, by=by)
 
 
 def make_bundle(
@@ -106,6 +113,7 @@ def make_bundle(
     *,
     split: int | None = None,
     model: ModelName = "lightgbm",
+    config: Path | None = None,
     budget: float | None = None,
     plot: Path | None = None,
     by: Trainer | None = None,
@@ -117,6 +125,7 @@ def make_bundle(
         options: The common options.
         split: Number of a given split; the fold table if None.
         model: Which trees to grow.
+        config: File with a model and families of inputs; its model instead if it is given.
         budget: Minutes; as many as it takes if None.
         plot: Where a reliability diagram goes; nowhere if None.
         by: What trains, with the arguments of `gnn.train`; that if None.
@@ -127,16 +136,19 @@ def make_bundle(
     place = Workspace(options.workspace)
     snapshot = place.open_snapshot()
     import gnn
+    from gnn.choices import Choices
     from gnn.trees import check_model
 
     check_model(model)  # before minutes of work
+    choices = Choices(model) if config is None else Choices.read(config, snapshot)
     with options.screen.progress() as progress:
         bundle = (by or gnn.train)(
             snapshot,
             place,
             seed=options.seed,
             split=split,
-            model=model,
+            model=choices.model,
+            without=choices.without,
             budget_s=None if budget is None else 60.0 * budget,
             progress=progress,
         )
@@ -156,7 +168,7 @@ def make_bundle(
         for key in ("version", "snapshot", "name", "simulated", "supervision", "calibrated", "moments")
     }
     result |= {"metrics": manifest["metrics"], "baselines": manifest["baselines"]}
-    result |= {"model": model, "left_out": left_out}
+    result |= {"model": choices.model, "left_out": left_out}
     options.screen.finish(
         Outcome(
             command,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 import gnn
 from features import Queries
 from gnn import Scorer
-from gnn.budget import Budget
 from gnn.growing import HeldOutTrees
 from gnn.held_out import held_out_trees
 from gnn.inputs import EPOCH_FAMILIES, inputs, places_of
@@ -41,8 +40,8 @@ def wallets(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 
 def prepared(snapshot: Snapshot, without: tuple[str, ...] = ()) -> tuple[Run, Moment]:
-    run = training._prepare(snapshot, 0, None, "lightgbm", Budget(None), without, 1, None)
-    (moment,) = training._moments(run)
+    run = training.prepare(snapshot, without=without, n_threads=1)
+    (moment,) = training.moments_of(run, snapshot.manifest["moments"])
     return run, moment
 
 
@@ -127,17 +126,13 @@ def test_one_odd_fold_decides_nothing(wallets: Snapshot) -> None:
 
 def test_left_out_families_are_not_tried(wallets: Snapshot) -> None:
     stages: list[str] = []
-    run = training._prepare(
+    run = training.prepare(
         wallets,
-        0,
-        None,
-        "lightgbm",
-        Budget(None),
-        EPOCH_FAMILIES,
-        1,
-        lambda stage, _done, _total: stages.append(stage),
+        without=EPOCH_FAMILIES,
+        n_threads=1,
+        progress=lambda stage, _done, _total: stages.append(stage),
     )
-    (moment,) = training._moments(run)
+    (moment,) = training.moments_of(run, wallets.manifest["moments"])
     held_out_trees(run, moment)
     assert moment.epochs  # nothing was dropped: there was nothing
     assert {stage for stage in stages if "trees" in stage} == {
@@ -152,7 +147,7 @@ def test_no_more_trees_are_grown_once_more_were_worse(
     held_out = importlib.import_module("gnn.held_out")
     run, moment = prepared(wallets, EPOCH_FAMILIES)
     curve = dict(zip(ROUNDS, (0.3, 0.6, 0.5, 0.9, 0.9), strict=True))
-    grown = held_out._HeldOut(run, moment, "wide")
+    grown = held_out.HeldOut(run, moment, "wide")
     by_margin: dict[int, int] = {}
 
     def told(self: object, margin: NDArray[np.float64], among: object = None) -> float:
@@ -161,7 +156,7 @@ def test_no_more_trees_are_grown_once_more_were_worse(
         by_margin[count] = by_margin.get(count, 0) + 1
         return curve[count]
 
-    monkeypatch.setattr(held_out._HeldOut, "precision", told)
+    monkeypatch.setattr(held_out.HeldOut, "precision", told)
     assert grown.best() == 75
     assert set(grown.table) == {40, 75, 150} == set(by_margin)
     curve |= {150: 0.7}

@@ -77,7 +77,7 @@ def test_a_training_cut_short_goes_on_and_gives_the_bundle_of_train(
     assert first["GraphSAGE on all labels"] == 0
     here = gnn.train(snapshot, platform, publish=False)
     assert bundle.version == here.version  # a hash of all models
-    assert platform.current["bundle"] == bundle.version
+    assert platform.current()["bundle"] == bundle.version
     assert not list((platform.path / "ray").glob("train-*"))
 
 
@@ -121,7 +121,8 @@ def gradient(path: Path, workers: Workers) -> dict[str, NDArray[np.float32]]:
     network = GraphSage(len(encoding.columns), 2 * len(encoding.mean), n_message_types(snapshot))
     network.eval()  # without dropout
     batch = examples.take(examples.mine(np.arange(BATCH)))
-    _loss(workers.together(network), batch, BATCH, workers).backward()  # type: ignore[no-untyped-call]
+    together = workers.together(network)  # held on to: with it goes what adds gradients up
+    _loss(together, batch, BATCH, workers).backward()  # type: ignore[no-untyped-call]
     return {name: one.grad.numpy().copy() for name, one in network.named_parameters() if one.grad is not None}
 
 

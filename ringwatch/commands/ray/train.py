@@ -9,6 +9,7 @@ from ringwatch.commands.ray.options import AddressOption, StoreOption
 from ringwatch.commands.train import (
     BudgetOption,
     CompileOption,
+    ConfigOption,
     HalfOption,
     ModelOption,
     PlotOption,
@@ -47,6 +48,7 @@ def _train(
     compiled: CompileOption = False,
     split: SplitOption = None,
     model: ModelOption = "lightgbm",
+    config: ConfigOption = None,
     budget: BudgetOption = None,
     plot: PlotOption = None,
     workspace: WorkspaceOption = None,
@@ -67,6 +69,7 @@ def _train(
         Options.of(workspace, seed, as_json),
         split=split,
         model=model,
+        config=config,
         budget=budget,
         plot=plot,
         by=by,
