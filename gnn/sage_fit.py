@@ -8,21 +8,21 @@ fitted scores by `gnn.sage_kernel`.
 from __future__ import annotations
 
 import copy
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from gnn.sage_encoding import encoding_of, stack
+from gnn.sage_examples import Examples, batch_loss
 from gnn.sage_kernel import FANOUTS
-from gnn.sage_network import DROPOUT, GraphSage, encoding_of, stack
+from gnn.sage_network import DROPOUT, GraphSage
 from gnn.sage_workers import Alone
 from gnn.sampler import n_message_types
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -51,82 +51,6 @@ _LEAST_SHARE: Final = 0.1
 MOST_EXAMPLES: Final = 120_000
 _DRAWN_AT_ONCE: Final = 4096
 _ENCODING_ROWS: Final = 8192
-# Batches gathered ahead of a GPU.
-_AHEAD: Final = 3
-
-
-class _Batch(NamedTuple):
-    """Arguments of `GraphSage.forward`, and what should come of them."""
-
-    rows: Tensor
-    messages: Tensor
-    side: Tensor
-    receiver: Tensor
-    target: Tensor
-    weight: Tensor
-
-    @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self[:4]
-
-
-@dataclass(frozen=True, slots=True)
-class _Examples:
-    """What surrounds a worker's questions: rows, and the messages of the neighbours that are there.
-
-    Question ``q`` of all is the worker's ``q // world`` where ``q % world`` is its rank.
-    """
-
-    rows: Tensor
-    messages: Tensor
-    side: Tensor
-    first: Tensor
-    count: Tensor
-    target: Tensor
-    weight: Tensor
-    workers: Workers
-
-    def mine(self, picked: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some questions that this worker holds."""
-        own: NDArray[np.int64] = picked[picked % self.workers.world == self.workers.rank]
-        return own
-
-    def take(self, own: NDArray[np.int64], dropped: float = 0.0) -> _Batch:
-        """Inputs of some of the worker's questions, each neighbour left out with a probability."""
-        picked = torch.from_numpy(own // self.workers.world)
-        count = self.count[picked]
-        receiver = torch.repeat_interleave(torch.arange(len(picked)), count)
-        begun = torch.cumsum(count, 0) - count
-        place = torch.arange(len(receiver)) + (self.first[picked] - begun)[receiver]
-        if dropped > 0.0:
-            kept = torch.rand(len(place)) >= dropped
-            place, receiver = place[kept], receiver[kept]
-        batch = _Batch(
-            self.rows[picked],
-            self.messages[place],
-            self.side[place],
-            receiver,
-            self.target[picked],
-            self.weight[picked],
-        )
-        device = self.workers.processor.device
-        if device.type == "cpu":
-            return batch
-        return _Batch(*(part.pin_memory().to(device, non_blocking=True) for part in batch))
-
-    def batches(self, picked: Sequence[NDArray[np.int64]], dropped: float) -> Iterator[_Batch]:
-        """Batches; for a GPU each is gathered and on its way while the one before it is computed."""
-        if not self.workers.processor.gpu:
-            for one in picked:
-                yield self.take(self.mine(one), dropped)
-            return
-        with ThreadPoolExecutor(1) as gathering:
-            ahead = [gathering.submit(self.take, self.mine(one), dropped) for one in picked[:_AHEAD]]
-            for one in picked[_AHEAD:]:
-                yield ahead.pop(0).result()
-                ahead.append(gathering.submit(self.take, self.mine(one), dropped))
-            for left in ahead:
-                yield left.result()
 
 
 def fit_sage(
@@ -224,7 +148,7 @@ def _examples(
     label: NDArray[Any],
     weight: NDArray[np.float32],
     workers: Workers,
-) -> tuple[Encoding, _Examples]:
+) -> tuple[Encoding, Examples]:
     """Draw once what surrounds a worker's questions; the encoding is learned on some of all."""
     few = rng.permutation(len(queries))[:_ENCODING_ROWS]
     first = inputs.draw(queries.take(few), FANOUTS, latest=True)
@@ -243,7 +167,7 @@ def _examples(
         sides.append(drawn.side[there])
         counts.append(there.reshape(len(part), -1).sum(1))
     count = np.concatenate(counts).astype(np.int64)
-    return encoding, _Examples(
+    return encoding, Examples(
         rows=torch.from_numpy(np.concatenate(own)),
         messages=torch.from_numpy(np.concatenate(messages)),
         side=torch.from_numpy(np.concatenate(sides).astype(np.int64)),
@@ -294,7 +218,7 @@ class _Fitting:
     def __init__(
         self,
         network: GraphSage,
-        examples: _Examples,
+        examples: Examples,
         label: NDArray[Any],
         weight: NDArray[np.float32],
         groups: NDArray[np.integer[Any]],
@@ -376,7 +300,7 @@ class _Fitting:
         picked = np.array_split(order, np.arange(self._size, len(order), self._size))
         self.network.train()
         for number, batch in enumerate(self._examples.batches(picked, DROPOUT)):
-            loss = _loss(self._together, batch, len(picked[number]), self._workers)
+            loss = batch_loss(self._together, batch, len(picked[number]), self._workers)
             self._optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
@@ -399,18 +323,7 @@ class _Fitting:
             self._best_state = copy.deepcopy(self.network.state_dict())
 
 
-def _loss(network: Callable[..., Tensor], batch: _Batch, size: int, workers: Workers) -> Tensor:
-    """A worker's part of the loss of a batch of ``size`` questions of all workers.
-
-    The mean over workers, which is what becomes of their gradients, is the mean over the batch.
-    """
-    with workers.processor.precision():
-        odds = network(*batch.inputs).float()
-    total = nn.functional.binary_cross_entropy_with_logits(odds, batch.target, batch.weight, reduction="sum")
-    return total * (workers.world / size)
-
-
-def _odds(network: GraphSage, examples: _Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _odds(network: GraphSage, examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Log odds of some questions, ``float32[n]``, each computed by the worker that holds it."""
     workers = examples.workers
     own = examples.mine(rows)

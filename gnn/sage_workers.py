@@ -8,24 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from graph_etl.errors import RingwatchError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
-
-
-class NoGpu(RingwatchError):
-    """A GPU was asked for, and PyTorch sees none."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "no GPU here: PyTorch sees none; check the driver and that PyTorch was built for it,"
-            " or leave out --gpu"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +40,8 @@ class Processor:
         if not self.gpu:
             return torch.device("cpu")
         if not torch.cuda.is_available():
+            from gnn.errors import NoGpu  # here: nothing else of this module needs more than PyTorch
+
             raise NoGpu
         return torch.device("cuda", torch.cuda.current_device())
 

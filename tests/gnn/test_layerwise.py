@@ -9,8 +9,9 @@ from features import LiveGraph, Queries
 from gnn import Bundle
 from gnn.layerwise import LayerwiseSage, Parts, embed_all, n_blocks
 from gnn.sage import SageInputs, run_sage
+from gnn.sage_encoding import encoding_of, stack
 from gnn.sage_kernel import Sage
-from gnn.sage_network import GraphSage, encoding_of, stack
+from gnn.sage_network import GraphSage
 from gnn.sampler import described, n_message_types
 from graph_etl import Snapshot
 from tests.building import Built, build_from_text, csv_text

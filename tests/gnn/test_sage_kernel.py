@@ -12,8 +12,9 @@ from features import Queries
 from gnn import Bundle, BundleError
 from gnn.inputs import inputs as rows_of
 from gnn.sage import SageInputs, run_sage
+from gnn.sage_encoding import encoding_of, stack
 from gnn.sage_kernel import Sage
-from gnn.sage_network import GraphSage, encoding_of, stack
+from gnn.sage_network import GraphSage
 from gnn.sampler import Sample
 from graph_etl import Snapshot
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features import Queries, profiles
-from gnn.sage_network import encoding_of
+from gnn.sage_encoding import encoding_of
 from gnn.sampler import Sample, described, gather, sample
 from graph_etl import Snapshot
 

@@ -21,7 +21,8 @@ import gnn
 from features import Queries
 from gnn.inputs import inputs as rows_of
 from gnn.sage import SageInputs, run_sage
-from gnn.sage_fit import _examples, _loss
+from gnn.sage_examples import batch_loss
+from gnn.sage_fit import _examples
 from gnn.sage_kernel import Sage
 from gnn.sage_network import GraphSage
 from gnn.sage_problem import SageProblem
@@ -122,7 +123,7 @@ def gradient(path: Path, workers: Workers) -> dict[str, NDArray[np.float32]]:
     network.eval()  # without dropout
     batch = examples.take(examples.mine(np.arange(BATCH)))
     together = workers.together(network)  # held on to: with it goes what adds gradients up
-    _loss(together, batch, BATCH, workers).backward()  # type: ignore[no-untyped-call]
+    batch_loss(together, batch, BATCH, workers).backward()  # type: ignore[no-untyped-call]
     return {name: one.grad.numpy().copy() for name, one in network.named_parameters() if one.grad is not None}
 
 
