@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit, prange
 
 from features.view import float32_array, int32_array, int64_array
 from features.visibility import (
@@ -20,8 +19,6 @@ from gnn.drawing import Room, Ways, entry_at, find_lists, room_for, take
 from gnn.gathering import describe, finish_message
 from gnn.prefetch import prefetch
 
-# Nodes of one thread at a time; as many go through the kernel together as a room holds.
-_PART: Final = 4096
 # Neighbours whose rows are asked for ahead.
 _AHEAD: Final = 12
 _LINE: Final = 64
@@ -108,7 +105,8 @@ def _places(accounts_at: int, n_nodes: int, shown: Rows, nodes: Any, count: int,
     """Where the rows of nodes stand that are accounts, 0 for others."""
     for place in range(count):
         if place + _AHEAD < count:
-            prefetch(accounts_at + np.int64(nodes[place + _AHEAD]) * 4)
+            ahead: Any = np.int64(nodes[place + _AHEAD])
+            prefetch(accounts_at + ahead * 4)
         node: Any = np.int64(nodes[place])
         account: Any = np.int64(int32_array(accounts_at + node * 4, 1)[0]) if node < n_nodes else np.int64(-1)
         places[place] = address_of(shown, account) if account >= 0 else 0
@@ -212,31 +210,6 @@ def first_part(
                 finish_message(mean, scale, other, total, count, messages[node - start])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def first_parts(
-    graph: Graph,
-    ways: Ways,
-    shown: Rows,
-    horizon: int,
-    extras: Extras,
-    mean: Any,
-    scale: Any,
-    fanout: int,
-    full: bool,
-    start: int,
-    stop: int,
-    messages: Any,
-) -> None:
-    """The same over threads."""
-    for part in prange((stop - start + _PART - 1) // _PART):
-        begin = start + part * _PART
-        end = min(begin + _PART, stop)
-        first_part(
-            graph, ways, shown, horizon, extras, mean, scale, fanout, full, begin, end,
-            messages[begin - start : end - start],
-        )  # fmt: skip
-
-
 @compiled
 def _add_sent(
     sent: Rows, typed: Any, nodes: Any, sides: Any, begin: int, end: int, last: int, total: Any
@@ -301,25 +274,6 @@ def second_part(
                 for unit in range(width):
                     out[unit] = total[member * width + unit] / count if count > 0 else 0.0
                 out[width] = np.log1p(count + 0.0)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", parallel=True)
-def second_parts(
-    graph: Graph,
-    ways: Ways,
-    sent: Rows,
-    typed: Any,
-    horizon: int,
-    fanout: int,
-    full: bool,
-    accounts: Any,
-    gathered: Any,
-) -> None:
-    """The same over threads."""
-    for part in prange((len(accounts) + _PART - 1) // _PART):
-        begin = part * _PART
-        end = min(begin + _PART, len(accounts))
-        second_part(graph, ways, sent, typed, horizon, fanout, full, accounts[begin:end], gathered[begin:end])
 
 
 @compiled

@@ -10,9 +10,11 @@ or in files that are mapped, so that it can be spread over machines and taken up
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numba
 import numpy as np
 
 from features import LiveGraph, Queries, graph_of
@@ -20,7 +22,7 @@ from features.opened import nothing_brought, open_graph
 from gnn.drawing import ways_of
 from gnn.gathering import describe_accounts
 from gnn.inputs import inputs as rows_of
-from gnn.layer_kernel import Rows, first_parts, normalise, second_parts
+from gnn.layer_kernel import Rows, first_part, normalise, second_part
 from gnn.sampler import input_width
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ BLOCK_SHIFT: Final = 16
 """A part of a table has ``2^16`` rows: a task of seconds, and a file of tens of megabytes."""
 # Accounts and nodes whose matrices stand in the cache together.
 _TILE: Final = 2048
+# Accounts whose own rows are computed at a time.
+_ROWS: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +128,18 @@ class LayerwiseSage:
         """
         start, stop = block_range(block, self.snapshot.n_nodes, self.shift)
         out = np.empty((stop - start, self._network.message.shape[1]), np.float32)
-        messages = np.empty((min(_TILE, stop - start), 2 * self.model.width), np.float32)
-        for begin in range(start, stop, _TILE):
+
+        def tile(begin: int) -> None:
             end = min(begin + _TILE, stop)
-            part = messages[: end - begin]
-            first_parts(
+            messages = np.empty((end - begin, 2 * self.model.width), np.float32)
+            first_part(
                 graph_of(self.snapshot), ways_of(self.snapshot), shown.rows, int(self.snapshot.end_horizon),
                 nothing_brought(), self.model.encoding.mean, self.model.encoding.scale, self.model.fanouts[1],
-                self.full, begin, end, part,
+                self.full, begin, end, messages,
             )  # fmt: skip
-            np.dot(part, self._network.message, out=out[begin - start : end - start])
+            np.dot(messages, self._network.message, out=out[begin - start : end - start])
+
+        _in_threads(tile, range(start, stop, _TILE))
         return out
 
     def heard(
@@ -155,21 +161,37 @@ class LayerwiseSage:
         Returns:
             ``float64[n]`` and ``float32[n, M H]``.
         """
-        network = self._network
         odds = np.empty(len(accounts), np.float64)
         embedding = np.empty((len(accounts), self.model.hidden), np.float32)
+        # So much at a time is the memory that the accounts' own rows may take; their kernels have threads.
+        for start in range(0, len(accounts), _ROWS):
+            asked = accounts[start : start + _ROWS]
+            own = self._own(asked, shown) if rows is None else rows[start : start + _ROWS]
+            self._hear(asked, sent, self.model.encoding.rows(own), odds[start:], embedding[start:])
+        return odds, embedding
+
+    def _hear(
+        self,
+        accounts: NDArray[np.int64],
+        sent: Parts,
+        rows: NDArray[np.float32],
+        odds: NDArray[np.float64],
+        embedding: NDArray[np.float32],
+    ) -> None:
+        network = self._network
         members, sent_width = network.gathered.shape[0], network.gathered.shape[1] - 1
-        for begin in range(0, len(accounts), _TILE):
+
+        def tile(begin: int) -> None:
             some = accounts[begin : begin + _TILE]
-            tile = slice(begin, begin + len(some))
+            here = slice(begin, begin + len(some))
             gathered = np.empty((len(some), members, sent_width + 1), np.float32)
-            second_parts(
+            second_part(
                 graph_of(self.snapshot), ways_of(self.snapshot), sent.rows, network.typed,
                 int(self.snapshot.end_horizon), self.model.fanouts[0], self.full, some, gathered,
             )  # fmt: skip
-            own = self._own(some, shown) if rows is None else rows[tile]
-            odds[tile], embedding[tile] = network.embed(self.model.encoding.rows(own), gathered)
-        return odds, embedding
+            odds[here], embedding[here] = network.embed(rows[here], gathered)
+
+        _in_threads(tile, range(0, len(accounts), _TILE))
 
     def _own(self, accounts: NDArray[np.int64], shown: Parts | None) -> NDArray[np.float32]:
         """The accounts' own rows."""
@@ -254,6 +276,18 @@ class _Network:
         normalise(state, *self.last_norm, False)
         odds = np.einsum("nmh,mh->n", state, self.head, dtype=np.float64) + self.head_bias.sum()
         return odds / members, state.reshape(len(rows), -1)
+
+
+def _in_threads(work: Callable[[int], None], items: range) -> None:
+    """Do pieces that let go of the interpreter, on as many threads as numba has."""
+    threads = min(numba.get_num_threads(), len(items))
+    if threads <= 1:
+        for item in items:
+            work(item)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, items):
+            pass
 
 
 def n_blocks(count: int, shift: int = BLOCK_SHIFT) -> int:

@@ -6,6 +6,7 @@ Importing this package loads neither Ray nor torch; what needs them does so when
 __all__ = [
     "RayMissing",
     "SageSettings",
+    "embed_over_ray",
     "etl_over_ray",
     "score_accounts",
     "score_here",
@@ -13,6 +14,7 @@ __all__ = [
     "train_over_ray",
 ]
 
+from ray_jobs.embedding import embed_over_ray
 from ray_jobs.errors import RayMissing
 from ray_jobs.etl import etl_over_ray
 from ray_jobs.sage_training import SageSettings

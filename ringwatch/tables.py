@@ -126,9 +126,8 @@ def embedding_table(place: Workspace, snapshot: Snapshot) -> pl.DataFrame:
     Raises:
         WorkspaceError: If there is no bundle, or it was trained without verdicts and has no GraphSAGE.
     """
-    from features import Queries
     from gnn import Bundle
-    from gnn.sage import SageInputs, run_sage
+    from gnn.layerwise import embed_all
 
     version = place.current()["bundle"]
     bundle = None if version is None else Bundle.open(place.path_of("bundle", version))
@@ -141,9 +140,8 @@ def embedding_table(place: Workspace, snapshot: Snapshot) -> pl.DataFrame:
         )
         message = f"{place.path}: {lacks}; `ringwatch train` makes one from a snapshot with verdicts"
         raise WorkspaceError(message)
-    queries = Queries.for_accounts(snapshot)
-    where = SageInputs.of(snapshot, queries, bundle.epochs_for(snapshot))
-    _, embedding = run_sage(sage, where, queries)
+    blocks = embed_all(snapshot, sage, bundle.epochs_for(snapshot))
+    embedding = np.concatenate([np.zeros((0, sage.hidden), np.float32), *(part for _, _, part in blocks)])
     columns = {f"e{at}": embedding[:, at] for at in range(embedding.shape[1])}
     return pl.DataFrame({"account": snapshot.account_ids.to_list(), **columns})
 

@@ -217,6 +217,7 @@ EXPORTS = {
     "ray_jobs": [
         "RayMissing",
         "SageSettings",
+        "embed_over_ray",
         "etl_over_ray",
         "score_accounts",
         "score_here",

@@ -24,6 +24,7 @@ from ringwatch.commands import (
     replay,
     rings,
     serve,
+    similar,
     simulate,
     train,
 )
@@ -42,6 +43,7 @@ COMMANDS: Final[tuple[Callable[[typer.Typer], None], ...]] = (
     export.add_to,
     evaluate.add_to,
     explain.add_to,
+    similar.add_to,
     hash_identifier.add_to,
     simulate.add_to,
     keys.add_to,

@@ -21,6 +21,8 @@ COMMANDS = (
     ("export", "scores"),
     ("export", "rings"),
     ("export", "embeddings"),
+    ("similar",),
+    ("ray", "embed"),
     ("evaluate",),
     ("explain",),
     ("hash",),

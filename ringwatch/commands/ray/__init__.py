@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.ray import etl, score, submit, train, tune
+from ringwatch.commands.ray import embed, etl, score, submit, train, tune
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,6 +17,7 @@ def add_to(app: typer.Typer) -> None:
     etl.add_to(group)
     train.add_to(group)
     tune.add_to(group)
+    embed.add_to(group)
     score.add_to(group)
     submit.add_to(group)
     app.add_typer(group, name="ray")
