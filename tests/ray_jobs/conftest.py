@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from graph_etl import Workspace
 from graph_etl.identifiers import HASH_KEY_VARIABLE
 from ray_jobs.cluster import NODE_VARIABLES, load_ray
-from tests.building import TEST_HASH_KEY
+from tests.building import PLATFORM_SPEC, TEST_HASH_KEY, build_from_text, platform_files
 
 # Said by Ray and what it imports about one another; nothing that a test here could change.
 _OF_RAY = ("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -49,3 +50,10 @@ def ray_cluster(hash_key: str) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory, hash_key: str) -> Workspace:
+    """The drawn platform, scored at one moment."""
+    spec = PLATFORM_SPEC.replace("moments: [signup, 1d, retrospective]", "moments: [retrospective]")
+    return build_from_text(tmp_path_factory.mktemp("platform"), spec, platform_files()).workspace
