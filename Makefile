@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live demo-neo4j serve test test-all lint lint-containers bench bench-quality bench-rings bench-serve bench-soak bench-follower bench-neo4j clean
+.PHONY: help setup demo demo-live demo-neo4j demo-ray serve test test-all lint lint-containers bench bench-quality bench-rings bench-serve bench-soak bench-follower bench-neo4j bench-ray clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ demo-live: .venv/.core ## Stream a simulated game into the service and watch it 
 
 demo-neo4j: .venv/.neo4j ## A real Neo4j here, filled with the simulated game, until Ctrl-C; needs Java and Maven
 	@$(BIN)/ringwatch neo4j demo $(ARGS)
+
+demo-ray: .venv/.ray ## The demo over a Ray cluster of two nodes here, with its dashboard (about 10 minutes)
+	@$(BIN)/ringwatch ray demo $(ARGS)
 
 serve: .venv/.core ## Keep the API and the console up on WORKSPACE (default: the demo's game) and PORT
 	@if [ "$(WORKSPACE)" = ".ringwatch/demo/game_signups" ]; then \
@@ -89,6 +92,10 @@ bench-follower: .venv/.dev ## Lag of a follower at 500 events a second, and its 
 bench-neo4j: .venv/.dev ## Load a million relationships into Neo4j beside the plain loop; needs Java and Maven
 	@$(BIN)/python -m benchmarks.neo4j_load $(ARGS)
 
+bench-ray: .venv/.dev ## Sampling, embedding, training, ETL and workers' memory over Ray, each beside its baseline
+	@for name in sampling embedding ray_train ray_etl ray_memory; do \
+	  echo "== benchmarks/$$name.py"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+
 clean: ## Remove .venv and the demo's workspaces
 	@rm -rf .venv .ringwatch/demo
 
@@ -105,6 +112,10 @@ clean: ## Remove .venv and the demo's workspaces
 
 .venv/.neo4j: .venv/.core
 	@$(INSTALL) -e ".[neo4j]"
+	@touch $@
+
+.venv/.ray: .venv/.core
+	@$(INSTALL) -e ".[ray]"
 	@touch $@
 
 .venv/.dev: .venv/.core

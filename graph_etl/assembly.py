@@ -347,7 +347,7 @@ def _contacts(
         node, account, pos = node[order], account[order], pos[order]
         _, first = np.unique(node.astype(np.int64) * n_nodes + account, return_index=True)
         first.sort()
-        found.append(Contacts(kind, node[first], account[first], pos[first]))
+        found.append(Contacts.of(kind, node[first], account[first], pos[first]))
     return found
 
 

@@ -17,8 +17,8 @@ one. Edges without a time were there before everything: for them the first two c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ from graph_etl.snapshot import NO_HUB, NO_TIME
 from graph_etl.snapshot_writer import HUB_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,15 +50,35 @@ class Contacts:
 
     Attributes:
         kind: Ordinal of the kind.
-        node: ``int32[E]``, the nodes that are touched.
-        account: ``int32[E]``, node indices of the accounts that touch them.
-        pos: ``int64[E]``, ascending.
+        nodes: The nodes that are touched, ascending.
+        n_accounts: All accounts are numbered below this.
+        chunks: Gives the contacts in the order of their positions, as often as it is called: for each chunk
+            ``int[E]`` places in ``nodes``, ``int[E]`` accounts and ``int64[E]`` positions.
     """
 
     kind: int
-    node: NDArray[np.int32]
-    account: NDArray[np.int32]
-    pos: NDArray[np.int64]
+    nodes: NDArray[np.int32] | range
+    n_accounts: int
+    chunks: Callable[[], Iterable[tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]]]
+
+    @classmethod
+    def of(
+        cls, kind: int, node: NDArray[np.int32], account: NDArray[np.int32], pos: NDArray[np.int64]
+    ) -> Contacts:
+        """Contacts that are in memory.
+
+        Args:
+            kind: Ordinal of the kind.
+            node: ``int32[E]``, the nodes that are touched.
+            account: ``int32[E]``, node indices of the accounts that touch them.
+            pos: ``int64[E]``, ascending.
+
+        Returns:
+            The contacts.
+        """
+        nodes, place = np.unique(node, return_inverse=True)
+        n_accounts = int(account.max()) + 1 if len(account) else 0
+        return cls(kind, nodes, n_accounts, lambda: [(place, account, pos)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,31 +140,37 @@ def spread_of_half(arrivals: NDArray[np.int64], n_all: int) -> float:
     return float((arrivals[half:] - arrivals[: len(arrivals) - half]).min()) / n_all
 
 
-def _judge(
-    node: NDArray[np.int32],
-    counts: NDArray[np.int64],
-    n_accounts: int,
-    n_touching: int,
-    timed: NDArray[np.bool_],
-    horizon: int,
-) -> list[_Finding]:
-    """Nodes that fulfil the rule; ``counts`` of known hubs are negative, they count only for the fence."""
-    shared = np.abs(counts[np.abs(counts) > 1])
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What is to be judged at one horizon.
+
+    Attributes:
+        horizon: The horizon.
+        stop: Contacts before it.
+        n_accounts: Accounts before it.
+        usual: The 99th percentile of the nodes that several accounts touch.
+        nodes: Nodes that so many accounts touch that their spread over time decides.
+        counts: How many accounts touch each of them.
+    """
+
+    horizon: int
+    stop: int
+    n_accounts: int
+    usual: int
+    nodes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def _cut(counts: NDArray[np.int64], n_accounts: int, n_touching: int, horizon: int, stop: int) -> _Cut | None:
+    shared = counts[counts > 1]
     if not len(shared):
-        return []
+        return None
     low, high = np.quantile(np.log(shared), [0.25, 0.75])
     fence = float(np.exp(high + _FENCE_RANGES * (high - low)))
     least = max(_FEWEST_ACCOUNTS, float(np.sqrt(n_accounts)))
     common = (counts > fence) | (counts >= _COMMON_SHARE * n_touching)
-    usual = int(np.quantile(shared, 0.99))
-    findings = []
-    for candidate in np.flatnonzero((counts >= least) & common):
-        ranks = np.flatnonzero(node == candidate)
-        spread = spread_of_half(ranks, len(node)) if timed[ranks].any() else None
-        if spread is None or spread >= _LEAST_SPREAD:
-            found = _Finding(int(candidate), int(counts[candidate]), n_accounts, usual, spread, horizon)
-            findings.append(found)
-    return findings
+    nodes = np.flatnonzero((counts >= least) & common)
+    return _Cut(horizon, stop, n_accounts, int(np.quantile(shared, 0.99)), nodes, counts[nodes])
 
 
 def _reason(found: _Finding, kind: str) -> str:
@@ -160,28 +186,89 @@ def _reason(found: _Finding, kind: str) -> str:
     )
 
 
-def _found_in(touched: Contacts, arrived: NDArray[np.int64], n_untimed: int, n_events: int) -> list[_Finding]:
-    """Findings in one kind; numbers its nodes anew, so that the work does not grow with other kinds."""
-    nodes, numbers = np.unique(touched.node, return_inverse=True)
-    node = numbers.astype(np.int32)
-    first_touches = np.sort(np.unique(touched.account, return_index=True)[1])
-    timed = touched.pos >= n_untimed
-    counts = np.zeros(len(nodes), np.int64)
-    findings: list[_Finding] = []
-    judged = 0
-    for horizon in cuts(n_untimed, n_events):
-        stop = int(np.searchsorted(touched.pos, horizon))
-        if stop == judged:
-            continue
-        counts += np.bincount(node[judged:stop], minlength=len(nodes))
-        judged = stop
+def _cuts_in(
+    touched: Contacts, arrived: NDArray[np.int64], n_untimed: int, n_events: int
+) -> tuple[list[_Cut], NDArray[np.int64]]:
+    """Walk along the contacts once and count; also the number of accounts that touch each node in all."""
+    counts = np.zeros(len(touched.nodes), np.int64)
+    seen = np.zeros(touched.n_accounts, np.bool_)
+    found: list[_Cut] = []
+    horizons = cuts(n_untimed, n_events)
+    at, total = 0, 0
+    judged = n_touching = 0
+
+    def judge() -> None:
+        nonlocal judged
+        if total == judged:
+            return
+        judged = total
+        horizon = horizons[at]
         # Rows without a time were there before everything, and so were the accounts in them.
         n_accounts = int(np.searchsorted(arrived, horizon)) if horizon > n_untimed else len(arrived)
-        n_touching = int(np.searchsorted(first_touches, stop))
-        unjudged = counts.copy()
-        unjudged[[found.node for found in findings]] *= -1
-        findings += _judge(node[:stop], unjudged, n_accounts, n_touching, timed[:stop], horizon)
-    return [replace(found, node=int(nodes[found.node])) for found in findings]
+        cut = _cut(counts, n_accounts, n_touching, horizon, total)
+        if cut is not None:
+            found.append(cut)
+
+    for node, account, pos in touched.chunks():
+        start = 0
+        while start < len(pos):
+            stop = int(np.searchsorted(pos, horizons[at])) if at < len(horizons) else len(pos)
+            if stop > start:
+                counts += np.bincount(node[start:stop], minlength=len(counts))
+                first = np.unique(account[start:stop])
+                n_touching += int((~seen[first]).sum())
+                seen[first] = True
+                total += stop - start
+                start = stop
+            if start < len(pos):
+                judge()
+                at += 1
+    while at < len(horizons):
+        judge()
+        at += 1
+    return found, counts
+
+
+def _found_in(
+    touched: Contacts, arrived: NDArray[np.int64], n_untimed: int, n_events: int
+) -> list[tuple[_Finding, int]]:
+    """Findings in one kind, and how many accounts touch each in all.
+
+    Only the contacts of nodes that are judged are held; all others are counted as they go by, twice.
+    """
+    judged, counts = _cuts_in(touched, arrived, n_untimed, n_events)
+    candidates = np.unique(np.concatenate([np.zeros(0, np.int64), *(cut.nodes for cut in judged)]))
+    is_candidate = np.zeros(len(counts), np.bool_)
+    is_candidate[candidates] = True
+    ranks: list[NDArray[np.int64]] = []
+    nodes: list[NDArray[np.int64]] = []
+    timed: list[NDArray[np.bool_]] = []
+    start = 0
+    for node, _, pos in touched.chunks() if len(candidates) else ():
+        hit = np.flatnonzero(is_candidate[node])
+        ranks.append(hit + start)
+        nodes.append(node[hit].astype(np.int64))
+        timed.append(pos[hit] >= n_untimed)
+        start += len(pos)
+    node_of, rank_of, timed_of = (
+        np.concatenate([np.zeros(0, kind), *parts])
+        for kind, parts in ((np.int64, nodes), (np.int64, ranks), (np.bool_, timed))
+    )
+    order = np.argsort(node_of, kind="stable")
+    bounds = np.searchsorted(node_of[order], candidates, side="left")
+    ends = np.searchsorted(node_of[order], candidates, side="right")
+    of_node = {int(node): order[low:high] for node, low, high in zip(candidates, bounds, ends, strict=True)}
+    findings: dict[int, _Finding] = {}
+    for cut in judged:
+        for node, count in zip(cut.nodes.tolist(), cut.counts.tolist(), strict=True):
+            if node in findings:
+                continue
+            of = of_node[node][:count]
+            spread = spread_of_half(rank_of[of], cut.stop) if timed_of[of].any() else None
+            if spread is None or spread >= _LEAST_SPREAD:
+                name = int(touched.nodes[node])
+                findings[node] = _Finding(name, count, cut.n_accounts, cut.usual, spread, cut.horizon)
+    return [(found, int(counts[node])) for node, found in findings.items()]
 
 
 def find_hubs(
@@ -210,7 +297,7 @@ def find_hubs(
     rows = []
     for touched in contacts:
         kind = kinds[touched.kind].name
-        for found in _found_in(touched, arrived, n_untimed, len(known_ms)):
+        for found, accounts in _found_in(touched, arrived, n_untimed, len(known_ms)):
             always = found.horizon == n_untimed
             since[found.node] = -1 if always else found.horizon - 1
             rows.append(
@@ -218,7 +305,7 @@ def find_hubs(
                     "node": found.node,
                     "kind": kind,
                     "key": node_keys[found.node],
-                    "accounts": int((touched.node == found.node).sum()),
+                    "accounts": accounts,
                     "reason": _reason(found, kind),
                     "since_ms": None if always else int(known_ms[found.horizon - 1]),
                 }

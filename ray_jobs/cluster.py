@@ -42,6 +42,10 @@ def load_ray() -> Any:
         import ray
     except ModuleNotFoundError:
         raise RayMissing from None
+    # It tells at every start that a cluster on this machine asks for a token, which Ray itself makes and gives.
+    logging.getLogger(f"{ray.__name__}._private.authentication.authentication_token_setup").setLevel(
+        logging.ERROR
+    )
     return ray
 
 
@@ -88,6 +92,34 @@ def connected(
         ray.shutdown()
 
 
+@contextmanager
+def two_nodes(*, cpus: int = 1, memory_bytes: int = 256 << 20) -> Iterator[str]:
+    """Start a cluster of two nodes on this machine: two raylets, each with workers and an object store.
+
+    Args:
+        cpus: Processors of each node.
+        memory_bytes: Object store of each node.
+
+    Yields:
+        Its address.
+
+    Raises:
+        RayMissing: If Ray is not installed.
+    """
+    load_ray()
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": cpus, "object_store_memory": memory_bytes}
+    with _inherited(NODE_VARIABLES):
+        cluster: Any = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": True})
+        try:
+            cluster.add_node(**node)
+            cluster.wait_for_nodes()
+            yield str(cluster.address)
+        finally:
+            cluster.shutdown()
+
+
 def dashboard_of(ray: Any) -> str:
     """Address of a cluster's dashboard, which is its job server too.
 
@@ -97,7 +129,7 @@ def dashboard_of(ray: Any) -> str:
     Returns:
         ``http://host:port``; blank if the cluster has none.
     """
-    found = ray._private.worker.get_dashboard_url()
+    found: str | None = ray._private.worker.get_dashboard_url()
     return f"http://{found}" if found else ""
 
 

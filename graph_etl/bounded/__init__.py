@@ -21,6 +21,7 @@ located   part    its events with the indices of their nodes, by ranges of posit
 placed    range   the position of each event; edges by their ends, what accounts were said to be
 grouped   range   neighbours of a range of nodes; times and attributes of its accounts
 touching  range   who touches the nodes of a range, and when first
+met       range   that again by ranges of position: what hubs are judged by
 ========  ======  ===================================================================================
 
 A task that is run again writes the same file; a merge that was killed goes on with the files that are there.

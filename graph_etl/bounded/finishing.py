@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -250,14 +251,17 @@ class _Graph:
         return tuple(infos), values
 
     def contacts(self) -> Iterator[Contacts]:
-        """Contacts of one kind after the other."""
-        totals = np.sum([one["contacts"] for one in self._found["touching"]], axis=0)
-        for kind in np.flatnonzero(totals):
-            paths = self._context.files("touching")
-            rows = pl.concat([read_batch(path, int(kind)) for path in paths]).sort("pos", "node", "account")
-            yield Contacts(
-                int(kind), rows["node"].to_numpy(), rows["account"].to_numpy(), rows["pos"].to_numpy()
-            )
+        """Contacts of one kind after the other, read a range of positions at a time."""
+        totals = np.sum([one["contacts"] for one in self._found["met"]], axis=0)
+        starts = np.concatenate([[0], np.cumsum(self._context.facts["by_kind"])])
+        for kind in np.flatnonzero(totals).tolist():
+            nodes = range(int(starts[kind]), int(starts[kind + 1]))
+            yield Contacts(kind, nodes, self.n_accounts, partial(self._met, kind, nodes.start))
+
+    def _met(self, kind: int, start: int) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]]:
+        for path in self._context.files("met"):
+            rows = read_batch(path, kind)
+            yield rows["node"].to_numpy() - start, rows["account"].to_numpy(), rows["pos"].to_numpy()
 
     def write_events(self, folder: Path) -> None:
         """Write times and types of the events in the order of their positions."""

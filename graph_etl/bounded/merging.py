@@ -136,7 +136,8 @@ def run_steps(steps: Steps, size: Bounds) -> dict[str, list[dict[str, Any]]]:
     found["placed"] = steps.run(places.placed, n_row_ranges)
     n_ranges = len(steps.context.facts["node_starts"]) - 1
     found["grouped"] = steps.run(places.grouped, n_ranges)
-    found["touching"] = steps.run(places.touching, n_ranges)
+    steps.run(places.touching, n_ranges)
+    found["met"] = steps.run(places.met, n_row_ranges)
     return found
 
 

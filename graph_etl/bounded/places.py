@@ -332,8 +332,26 @@ def touching(facts: str, number: int) -> dict[str, Any]:
     _write_touches(context, "touched_by", number, node, account, pos, start, stop)
     other = node != account
     contacts = pl.DataFrame({"node": node[other], "account": account[other], "pos": pos[other]})
+    bases = np.array(context.facts["row_bases"])
+    to = np.searchsorted(bases[1:-1], contacts["pos"].to_numpy(), side="right")
+    write_exchange(context.file("touching", number), contacts, to, len(bases) - 1)
+    return {}
+
+
+def met(facts: str, number: int) -> dict[str, Any]:
+    """Put the contacts of a range of positions in order, by kind of node.
+
+    Args:
+        facts: What the steps before found; see `context_of`.
+        number: The range of positions.
+
+    Returns:
+        How many contacts there are of each kind of node.
+    """
+    context = context_of(facts)
+    contacts = read_exchange(context.files("touching"), number).sort("pos", "node", "account")
     kind = context.kind_of(contacts["node"].to_numpy())
-    write_exchange(context.file("touching", number), contacts, kind, len(context.plan.kinds))
+    write_exchange(context.file("met", number), contacts, kind, len(context.plan.kinds))
     return {"contacts": np.bincount(kind, minlength=len(context.plan.kinds)).tolist()}
 
 

@@ -4,12 +4,17 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from ringwatch.console import Outcome, Screen
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ringwatch.commands.train import Trainer
 
 REAL: Final = "hop_sybil"
 GAME: Final = "game_signups"
@@ -116,13 +121,22 @@ def find_examples(given: Path | None) -> Path:
     raise DemoError(message)
 
 
-def walk(options: Options, spec: Path, name: str) -> dict[str, Any]:
+def walk(
+    options: Options,
+    spec: Path,
+    name: str,
+    *,
+    build: "Callable[[Options, Path], None] | None" = None,
+    train: "Trainer | None" = None,
+) -> dict[str, Any]:
     """Build, train, find rings; show counts, metrics, three rings in words, one account with reasons.
 
     Args:
         options: The common options of the demo.
         spec: The example's spec.
         name: Name of the example; its workspace is `demo/NAME` in that of the options.
+        build: Makes and shows the snapshot; as `ringwatch build` does if None.
+        train: Trains the bundle; `gnn.train` if None.
 
     Returns:
         What was made, with its metrics.
@@ -143,8 +157,11 @@ def walk(options: Options, spec: Path, name: str) -> dict[str, Any]:
     )
     screen.say()
     screen.say("─" * 100, style="dim")
-    make_snapshot(here, spec, most_hubs=3)
-    make_bundle(here)
+    if build is None:
+        make_snapshot(here, spec, most_hubs=3)
+    else:
+        build(here, spec)
+    make_bundle(here, by=train)
     find_rings(here, top=TOP_RINGS)
     place = Workspace(here.workspace)
     snapshot = place.open_snapshot()

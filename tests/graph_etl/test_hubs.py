@@ -34,7 +34,7 @@ def _platform(shared: dict[str, NDArray[np.int64]], *, timed: bool = True) -> tu
         names[2 * N_ACCOUNTS + at] = name
     accounts = np.arange(N_ACCOUNTS)
     found = find_hubs(
-        [Contacts(1, device.astype(np.int32), accounts.astype(np.int32), accounts)],
+        [Contacts.of(1, device.astype(np.int32), accounts.astype(np.int32), accounts)],
         kinds=KINDS,
         node_keys=pl.Series(names),
         account_pos=accounts,
@@ -89,7 +89,7 @@ def test_what_a_tenth_of_those_who_touch_its_kind_touch_is_a_hub() -> None:
     buyers = _scattered(400)
     product = N_ACCOUNTS + np.random.default_rng(2).choice(5, 400, p=[0.4, 0.3, 0.2, 0.07, 0.03])
     found = find_hubs(
-        [Contacts(1, product.astype(np.int32), buyers.astype(np.int32), buyers)],
+        [Contacts.of(1, product.astype(np.int32), buyers.astype(np.int32), buyers)],
         kinds=KINDS,
         node_keys=pl.Series([str(node) for node in range(N_ACCOUNTS + 5)]),
         account_pos=np.arange(N_ACCOUNTS),
@@ -126,7 +126,7 @@ def test_later_rows_change_no_hub_of_the_past(
         accounts = np.arange(n)
         node = np.where(devices == 0, 100 + accounts, devices).astype(np.int32)
         return find_hubs(
-            [Contacts(1, node, accounts.astype(np.int32), accounts)],
+            [Contacts.of(1, node, accounts.astype(np.int32), accounts)],
             kinds=KINDS,
             node_keys=pl.Series([str(at) for at in range(2000)]),
             account_pos=accounts,

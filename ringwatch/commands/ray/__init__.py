@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.ray import embed, etl, score, submit, train, tune
+from ringwatch.commands.ray import demo, embed, etl, score, submit, train, tune
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,4 +20,5 @@ def add_to(app: typer.Typer) -> None:
     embed.add_to(group)
     score.add_to(group)
     submit.add_to(group)
+    demo.add_to(group)
     app.add_typer(group, name="ray")
