@@ -35,7 +35,7 @@ def drawn(seed: int, *, holes: bool) -> Pairs:
     reach = random.random(N_ACCOUNTS).astype(np.float32)
     table = random.normal(size=(N_ACCOUNTS, 11)).astype(np.float32)
     some = slice(0, 3 * ranks.shape[1], 3)
-    near = Neighbours(a[some], b[some], ranks[0], ranks[1], reach, reach / 2, table)
+    near = Neighbours(a[some], b[some], ranks[0], ranks[1], reach, reach * np.float32(0.5), table)
     return Pairs.of(links, near, profiles, seen_ms)
 
 
