@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnn.dgl_network import dgl_network
 from gnn.sage_encoding import encoding_of, stack
 from gnn.sage_examples import Examples, batch_loss
 from gnn.sage_kernel import FANOUTS
@@ -66,6 +67,7 @@ def fit_sage(
     n_threads: int = 1,
     workers: Workers | None = None,
     checkpoints: Checkpoints | None = None,
+    backend: str = "pyg",
     progress: Callable[[int, int], None] | None = None,
 ) -> Sage:
     """Train on the neighbourhoods that scoring sees, in mini-batches.
@@ -89,10 +91,14 @@ def fit_sage(
         workers: Who fits it together, and on what; this process alone, on its processor, if None.
         checkpoints: Where the state goes after epochs, and where it is taken up again; nowhere if None. Taken
             up, the fit ends as it would have: what is drawn depends on seed, member and epoch alone.
+        backend: What passes the messages, ``pyg`` (PyTorch Geometric) or ``dgl``.
         progress: Called with batches done and in all.
 
     Returns:
         The model.
+
+    Raises:
+        DglMissing: If DGL is asked for and not installed.
     """
     torch.set_num_threads(n_threads)
     rng = np.random.default_rng(seed)
@@ -109,7 +115,8 @@ def fit_sage(
     found: list[Mapping[str, Tensor]] = [] if kept is None else list(kept["members"])
     for member in range(len(found), members):
         torch.manual_seed(seed * 1000 + member)
-        network = GraphSage(len(encoding.columns), 2 * len(encoding.mean), n_message_types(inputs.source))
+        widths = len(encoding.columns), 2 * len(encoding.mean), n_message_types(inputs.source)
+        network = dgl_network(*widths) if backend == "dgl" else GraphSage(*widths)
         fitting = _Fitting(network, examples, np.asarray(label), weights, groups, [seed, member])
         if kept is not None:
             fitting.take_up(kept["fitting"])

@@ -90,6 +90,10 @@ def _train(
     gpu: Annotated[bool, typer.Option("--gpu", help="Fit GraphSAGE on a GPU.")] = False,
     bf16: HalfOption = True,
     compiled: CompileOption = False,
+    backend: Annotated[
+        Literal["pyg", "dgl"],
+        typer.Option(help="What GraphSAGE is fitted on: PyTorch Geometric, or DGL (extra dgl, no GPU)."),
+    ] = "pyg",
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -97,6 +101,16 @@ def _train(
     """Train a bundle on the current snapshot and make it the current one."""
     options = Options.of(workspace, seed, as_json)
     by: Trainer | None = None
+    if backend == "dgl":
+        if gpu:
+            message = "DGL runs on the processor here; leave out --gpu, or --backend dgl"
+            raise typer.BadParameter(message)
+        from gnn import train
+        from gnn.dgl_network import check_dgl
+        from gnn.spread import Here
+
+        check_dgl()  # before minutes of work
+        by = partial(train, spread=Here(backend="dgl"))
     if gpu:
         from gnn import train
         from gnn.sage_workers import Alone, Processor
