@@ -124,6 +124,7 @@ def draw(folder: Path, n_events: int, part_rows: int) -> int:
     joined = np.sort(rng.integers(1_700_000_000_000, 1_715_000_000_000, n_accounts))
     own_device = rng.integers(0, max(1, n_accounts * 9 // 10), n_accounts)
     n_ips = max(1, n_accounts // 3)
+    own_ip = rng.integers(0, n_ips, n_accounts)
 
     def ips(numbers: np.ndarray) -> pl.Series:
         texts = [f"20.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in numbers.tolist()]
@@ -141,7 +142,7 @@ def draw(folder: Path, n_events: int, part_rows: int) -> int:
             "account": "a" + names,
             "at": joined,
             "device": "d" + pl.Series(own_device).cast(pl.String),
-            "ip": ips(rng.integers(0, n_ips, n_accounts)),
+            "ip": ips(own_ip),
             "age": rng.integers(18, 70, n_accounts),
             "country": countries[rng.integers(0, 6, n_accounts)],
         }
@@ -156,7 +157,14 @@ def draw(folder: Path, n_events: int, part_rows: int) -> int:
             "account": signups["account"].gather(who),
             "at": at,
             "device": "d" + pl.Series(own_device[who]).cast(pl.String),
-            "ip": ips(rng.zipf(1.4, n_logins) % n_ips),
+            # One in twenty from forty public addresses, the others from homes.
+            "ip": ips(
+                np.where(
+                    rng.random(n_logins) < 0.05,
+                    rng.integers(0, min(40, n_ips), n_logins),
+                    own_ip[who],
+                )
+            ),
         }
     )[order]
     files += written("logins", logins)

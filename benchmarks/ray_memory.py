@@ -193,9 +193,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"graph_mib": graph_mib, "rows": [asdict(row) for row in rows]}, indent=1))
         return
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores; {graph_mib:,.0f} MiB of graph, {options.edges:,} edges"
-    )
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {options.edges:,} edges, {graph_mib:,.0f} MiB")
     print("way      workers  PSS of all MiB  added MiB  of the graph")
     for row in rows:
         words = f"{row.way:<8} {row.workers:>7} {row.total_mib:>15,.1f} {row.added_mib:>10,.1f}"

@@ -42,10 +42,8 @@ def load_ray() -> Any:
         import ray
     except ModuleNotFoundError:
         raise RayMissing from None
-    # It tells at every start that a cluster on this machine asks for a token, which Ray itself makes and gives.
-    logging.getLogger(f"{ray.__name__}._private.authentication.authentication_token_setup").setLevel(
-        logging.ERROR
-    )
+    # It tells at every start that a cluster here asks for a token, which Ray itself makes and gives.
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     return ray
 
 

@@ -194,7 +194,10 @@ def _staged(
 ) -> tuple[str, bool]:
     source = plan.spec.sources[file.source]
     table = open_table(file.source, source, path, plan.spec.columns_of(file.source))
-    columns = file.columns or columns_used(plan.spec, file.source, path, table.columns)
+    available = table.columns
+    if source.format_name == "jsonl":  # a line need not have every key, nor a file
+        available = tuple(dict.fromkeys((*available, *plan.spec.columns_of(file.source))))
+    columns = file.columns or columns_used(plan.spec, file.source, path, available)
     rows = SourceFile(file.source, file.name, path, columns, table, source.nulls)
     part, fresh = stage(plan, rows, file.source, staging, hasher, key_fingerprint)
     return part.fingerprint, fresh

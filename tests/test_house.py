@@ -57,6 +57,7 @@ EXPORTS = {
         "kind_of",
         "load_spec",
     ],
+    "graph_etl.bounded": ["Bounds", "merge_bounded"],
     "graph_etl.neo4j_store": [
         "Comparison",
         "Difference",

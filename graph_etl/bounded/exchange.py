@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file is written until it is whole.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A name of this call alone: a task that was given up for lost may still write beside the one that
+        replaces it, and both write the same.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
 
 
 def write_exchange(path: Path, frame: pl.DataFrame, to: NDArray[Any], n_readers: int) -> None:
@@ -43,7 +57,7 @@ def write_batches(path: Path, frame: pl.DataFrame, bounds: NDArray[Any]) -> None
         bounds: ``int[n_readers + 1]``, where the rows of each reader start and end.
     """
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=_OPTIONS) as file:
         for start, stop in pairwise(bounds):

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from graph_etl.bounded.exchange import read_exchange, write_exchange
+from graph_etl.bounded.exchange import partial_of, read_exchange, write_exchange
 from graph_etl.bounded.nodes import indices, places
 from graph_etl.bounded.run import DEGREE_BINS, Context, context_of, range_of_rows
 from graph_etl.identity import first_with_name
@@ -163,8 +163,9 @@ def touched(facts: str, number: int) -> dict[str, Any]:
         if len(lost):
             path = context.folder / "quarantine" / f"{number:06d}.{name}.parquet"
             path.parent.mkdir(exist_ok=True)
-            lost.write_parquet(path.with_suffix(".partial"))
-            path.with_suffix(".partial").replace(path)
+            partial = partial_of(path)
+            lost.write_parquet(partial)
+            partial.replace(path)
     found = nodes.filter(pl.Series(used_nodes[:-1]))
     to = found["range"].to_numpy()
     write_exchange(

@@ -200,13 +200,13 @@ class Steps:
                     done.read_text() if self.context.file(name, number).exists() else ""
                 )
         missing = [number for number in range(n_tasks) if number not in found]
-        self._tell(name, len(found), n_tasks)
+        self._tell(f"merging: {name}", len(found), n_tasks)
         calls = [(str(self._file), number) for number in missing]
         for at, result in self._runner(step, calls):
             # Written after the task's own file: where this is, that is whole.
             _write(folder / f"{missing[at]:06d}.json", json.dumps(result))
             found[missing[at]] = result
-            self._tell(name, len(found), n_tasks)
+            self._tell(f"merging: {name}", len(found), n_tasks)
         return [found[number] for number in range(n_tasks)]
 
 

@@ -43,7 +43,7 @@ def test_a_snapshot_from_a_store_is_that_of_build_to_the_byte(tmp_path: Path, ra
     )
     assert files_of(found.path) == files_of(plain.path)
     assert (found.files_read, found.files_reused) == (5, 0)
-    assert {"reading files", "sampled", "grouped", "writing the snapshot"} <= set(told)
+    assert {"reading files", "merging: sampled", "merging: grouped", "writing the snapshot"} <= set(told)
     # What is staged is not read again, wherever it lies.
     again = etl_over_ray(
         spec, Workspace(tmp_path / "spread"), address=ray_cluster.address, bounds=Bounds(1000)
@@ -102,7 +102,9 @@ print("snapshot", report.snapshot_id, flush=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("last_words", ["reading files 2", "accepted 1", "located 3", "grouped 1"])
+@pytest.mark.parametrize(
+    "last_words", ["reading files 2", "merging: accepted 1", "merging: located 3", "merging: grouped 1"]
+)
 def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, ray_cluster: Any, last_words: str) -> None:
     spec = write_data(tmp_path / "data", PLATFORM_SPEC, platform_files())
     command = [
@@ -127,5 +129,5 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, ray_cluster: Any, 
     assert bool(steps) == (not last_words.startswith("reading"))
     for step in steps:
         done = sum(path.parent.name == step for path in merging)
-        first = next(line for line in again.stdout.splitlines() if line.startswith(f"{step} "))
-        assert int(first.split()[1]) == done
+        first = next(line for line in again.stdout.splitlines() if line.startswith(f"merging: {step} "))
+        assert int(first.split()[2]) == done

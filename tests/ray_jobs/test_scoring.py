@@ -1,6 +1,7 @@
 """Batch scoring gives the same bits however it is cut and wherever it runs."""
 
 import builtins
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import gnn
 from ray_jobs import RayMissing, score_accounts, score_here, score_over_ray
+from ringwatch import run
 from tests.building import Built
 
 
@@ -69,6 +71,23 @@ def test_tasks_on_two_nodes_give_the_same_bits(
     )
     assert again.equals(spread)
     assert told == [(3, 6), (4, 6), (5, 6), (6, 6)]
+
+
+def test_the_command_writes_the_file_of_export_scores(
+    timed_build: Built,
+    bundle: gnn.Bundle,
+    ray_cluster: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bundle.version == timed_build.workspace.current()["bundle"]
+    workspace = str(timed_build.workspace.path)
+    words = ["ray", "score", str(tmp_path / "spread.csv"), "--address", ray_cluster.address, "--chunk", "77"]
+    assert run([*words, "-w", workspace, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["result"]["rows"] == timed_build.snapshot.n_accounts
+    assert run(["export", "scores", str(tmp_path / "plain.csv"), "-w", workspace]) == 0
+    assert (tmp_path / "spread.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
+    assert not (timed_build.workspace.path / "ray" / "scores").exists()
 
 
 def test_without_ray_the_error_names_the_extra(

@@ -37,7 +37,7 @@ def _etl(
     rows: Annotated[
         int,
         typer.Option(
-            metavar="N", min=1, help="Rows of one task of the merge, about; its memory grows with it."
+            metavar="N", min=1_000, help="Rows of one task of the merge, about; its memory grows with it."
         ),
     ] = 1 << 20,
     address: AddressOption = None,
