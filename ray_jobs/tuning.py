@@ -104,6 +104,8 @@ def _run_trials(
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
+    from ray_jobs.trial_progress import TrialProgress
+
     names = families(shared.run.snapshot)
     trainable = tune.with_resources(tune.with_parameters(_try, shared=shared), {"CPU": 1})
     if tune.Tuner.can_restore(f"{folder}/trials"):
@@ -121,11 +123,15 @@ def _run_trials(
                 num_samples=trials,
             ),
             run_config=tune.RunConfig(
-                name="trials", storage_path=folder, verbose=0, callbacks=[_told(tell, trials)]
+                name="trials", storage_path=folder, verbose=0, callbacks=[TrialProgress()]
             ),
         )
     tell("trials", 0, trials)
-    found = tuner.fit()
+    TrialProgress.listener, TrialProgress.trials = tell, trials
+    try:
+        found = tuner.fit()
+    finally:
+        TrialProgress.listener = None
     if found.num_errors:
         message = f"{found.num_errors} of {trials} trials failed, first: {_first_line(found.errors[0])}"
         raise JobFailed(message)
@@ -154,20 +160,6 @@ def _search(first: dict[str, Any], seed: int) -> Any:
     except (ImportError, AssertionError):
         message = "Optuna is not installed; install the extra with `pip install 'ringwatch[ray]'`"
         raise JobFailed(message) from None
-
-
-def _told(tell: Callable[[str, int, int], None], trials: int) -> Any:
-    """Tells of each trial that ends."""
-    from ray import tune
-
-    class Told(tune.Callback):
-        done = 0
-
-        def on_trial_complete(self, *_: Any, **__: Any) -> None:
-            self.done += 1
-            tell("trials", min(self.done, trials), trials)
-
-    return Told()
 
 
 def _best(results: Any) -> Study:
