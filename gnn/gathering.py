@@ -43,11 +43,13 @@ class _Memo(NamedTuple):
         key: ``int64[2^n]``, number of the question and node of each place.
         slot: ``int32[2^n]``, row of ``x``.
         x: ``float32[1 + f1 + f1 f2, D]``.
+        where: ``int64[n (f1 + f1 f2)]``, addresses of the rows that a block of ``n`` questions reads.
     """
 
     key: Any
     slot: Any
     x: Any
+    where: Any
 
 
 @compiled
@@ -55,7 +57,12 @@ def _memo_for(most: int, width: int) -> _Memo:
     size = 64
     while size < 2 * most:
         size *= 2
-    return _Memo(np.zeros(size, np.int64), np.zeros(size, np.int32), np.empty((most + 1, width), np.float32))
+    return _Memo(
+        np.zeros(size, np.int64),
+        np.zeros(size, np.int32),
+        np.empty((most + 1, width), np.float32),
+        np.empty(BLOCK * most, np.int64),
+    )
 
 
 @compiled
@@ -394,6 +401,44 @@ def _gather_block(
 
 
 @compiled
+def _find_rows(
+    known: _Known, count: int, fanout: int, hop1: Any, side1: Any, hop2: Any, side2: Any, where: Any
+) -> Any:
+    """Where the rows stand that a block reads, in the order in which it reads them; 0 for those of entities.
+
+    Of each node of hop 1 that is there its own comes first, then those of its neighbours; returns how many.
+    """
+    read = 0
+    for place in range(count):
+        far = place + _AHEAD
+        if far < count and side1[far] >= 0:
+            prefetch(known.account + max(np.int64(hop1[far]), np.int64(0)) * 4)
+        if side1[place] < 0:
+            continue
+        account = _account_of(known, np.int64(hop1[place]))
+        where[read] = known.rows + account * known.width * 4 if account >= 0 else 0
+        read += 1
+        begin = place * fanout
+        for near in range(begin, begin + fanout):
+            far = near + 2 * _AHEAD
+            if far < len(hop2) and side2[far] >= 0:
+                prefetch(known.account + np.int64(hop2[far]) * 4)
+            if side2[near] >= 0:
+                account = _account_of(known, np.int64(hop2[near]))
+                where[read] = known.rows + account * known.width * 4 if account >= 0 else 0
+                read += 1
+    return read
+
+
+@compiled
+def _ask_for(address: int, width: int) -> None:
+    """Ask ahead for a row."""
+    if address > 0:
+        for line in range(address, address + width * 4, _LINE):
+            prefetch(line)
+
+
+@compiled
 def _sum_shared(
     graph: Graph,
     asked: Asked,
@@ -416,35 +461,46 @@ def _sum_shared(
     one, two = fanouts
     known = _known_of(graph, table)
     other = memo.x[0]
+    where = memo.where
+    width = known.width
+    read = _find_rows(known, (end - begin) * one, two, hop1, side1, hop2, side2, where)
+    for at in range(min(_AHEAD, read)):
+        _ask_for(where[at], width)
+    at = 0
     for place in range((end - begin) * one):
         q = begin + place // one
         out = messages[begin * one + place]
-        _ask(known, hop1, place)
         if side1[place] < 0:
-            for near in range(place * two, (place + 1) * two):
-                _ask(known, hop2, near)
-            out[:] = 0.0
+            for index in range(2 * width):
+                out[index] = 0.0
             continue
-        total[:] = 0.0
+        own = where[at]
+        at += 1
+        if at + _AHEAD <= read:
+            _ask_for(where[at + _AHEAD - 1], width)
+        for index in range(width):
+            total[index] = 0.0
         count = 0
         for near in range(place * two, (place + 1) * two):
-            _ask(known, hop2, near)
-            if side2[near] >= 0:
-                count += 1
+            if side2[near] < 0:
+                continue
+            address = where[at]
+            at += 1
+            if at + _AHEAD <= read:
+                _ask_for(where[at + _AHEAD - 1], width)
+            count += 1
+            if address > 0:
+                _add_row(float32_array(address, width), total)
+            else:
                 node = np.int64(hop2[near])
-                account = _account_of(known, node)
-                if account >= 0:
-                    _add_row(_row_of(known, account), total)
-                else:
-                    describe(
-                        graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], other
-                    )
-                    _add_row(other, total)
-        node = np.int64(hop1[place])
-        account = _account_of(known, node)
-        if account >= 0:
-            finish_message(mean, scale, _row_of(known, account), total, count, out)
+                describe(
+                    graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], other
+                )
+                _add_row(other, total)
+        if own > 0:
+            finish_message(mean, scale, float32_array(own, width), total, count, out)
         else:
+            node = np.int64(hop1[place])
             describe(graph, node, asked.horizon[q], table, extras, extras.ptr[q], extras.ptr[q + 1], other)
             finish_message(mean, scale, other, total, count, out)
 
