@@ -8,8 +8,8 @@ time in a process of its own, with the ids of the run before: once building on i
 hop_sybil stand side by side as in `ring_scale`.
 
 The table gives seconds of the processor and of the clock, what was taken over, how many rings are as they
-were, and how the two runs agree: rings with the same members in both, and rings with q below 0.05 in both and
-in one.
+were, and how the two runs agree: rings with the same members in both, and of these how many have q below 0.05
+in both and in one.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def report(place: Path, name: str) -> None:
     built, anew = found["--incremental"], found["--anew"]
     one, other = (dict(run["rings"]) for run in (built, anew))
     both = one.keys() & other.keys()
-    low = [{ring for ring, q in run.items() if q < 0.05} for run in (one, other)]
+    low = [{ring for ring in both if run[ring] < 0.05} for run in (one, other)]
     print(f"{name}: {built['accounts']:,} accounts, {built['events']:,} events")
     for way, run in (("on the run before", built), ("anew", anew)):
         print(f"  {way:<18} {run['processor']:>7.1f} s processor {run['clock']:>7.1f} s clock")
@@ -151,7 +151,8 @@ def report(place: Path, name: str) -> None:
     print(f"  taken over: {', '.join(built['taken_over'])}; against the run before: {built['changed']}")
     print(
         f"  rings with the same members in both runs: {len(both):,} of {len(one):,} and {len(other):,}; "
-        f"q < .05 in both {len(low[0] & low[1]):,}, in one only {len(low[0] ^ low[1]):,}",
+        f"of these q < .05 in both {len(low[0] & low[1]):,}, only in the first {len(low[0] - low[1]):,}, "
+        f"only in the second {len(low[1] - low[0]):,}",
         flush=True,
     )
 

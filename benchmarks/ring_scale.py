@@ -1,11 +1,12 @@
 """How the time and memory of finding rings grow with the number of links, beside the Leiden runs in it.
 
-    python benchmarks/ring_scale.py --work DIR [--copies 5 16 53]
+    python benchmarks/ring_scale.py --work DIR [--copies 5 16 53] [--whole-null]
 
 Copies of examples/hop_sybil side by side, 187,565 links each: 5 copies hold about one million links, 16 three
 and 53 ten. All copies share what is a hub; other counterparties are each copy's own. Each size runs in a
 process of its own: its peak memory is that of `rings.find`, snapshot included. ``Leiden`` is the time of the
-community searches inside the run, of the null model's too.
+community searches inside the run, of the null model's too. With ``--whole-null`` the null model deals out the
+whole platform and no sample of it; ``q < .05`` shows how many rings either leaves.
 """
 
 from __future__ import annotations
@@ -69,12 +70,13 @@ def write_copies(target: Path, copies: int) -> Path:
     return target / "spec.yaml"
 
 
-def measure(place: Path, seed: int) -> dict[str, object]:
+def measure(place: Path, seed: int, *, whole_null: bool = False) -> dict[str, object]:
     """Find the rings of a workspace's snapshot, timed by stages.
 
     Args:
         place: The workspace.
         seed: Fixes what chance decides.
+        whole_null: Whether the null model takes no sample.
 
     Returns:
         Numbers of accounts, links and rings, seconds of each stage, of all and of Leiden alone, peak MiB.
@@ -83,6 +85,8 @@ def measure(place: Path, seed: int) -> dict[str, object]:
     from rings import find as module
     from rings.communities import communities
 
+    if whole_null:
+        sys.modules["rings.null_model"].SAMPLE = sys.maxsize  # type: ignore[attr-defined]
     snapshot = Workspace(place).open_snapshot()
     leiden = 0.0
 
@@ -95,9 +99,9 @@ def measure(place: Path, seed: int) -> dict[str, object]:
 
     sys.modules["rings.find"].communities = timed  # type: ignore[attr-defined]
     marks: list[tuple[str, float]] = []
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     run = module(snapshot, seed=seed, progress=lambda step: marks.append((step, time.perf_counter())))
-    end = time.perf_counter()
+    end, processor = time.perf_counter(), time.process_time() - processor
     ends = [at for _, at in marks[1:]] + [end]
     return {
         "accounts": snapshot.n_accounts,
@@ -106,6 +110,8 @@ def measure(place: Path, seed: int) -> dict[str, object]:
         "stages": {step: round(until - since, 1) for (step, since), until in zip(marks, ends, strict=True)},
         "seconds": round(end - start, 1),
         "leiden": round(leiden, 1),
+        "processor": round(processor, 1),
+        "significant": run.manifest["counts"]["significant"],
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
@@ -118,23 +124,26 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the workspaces")
     parser.add_argument("--copies", type=int, nargs="+", default=[5, 16, 53])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--whole-null", action="store_true", help="deal out the whole platform")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measure(args.work, args.seed)))
+        print(json.dumps(measure(args.work, args.seed, whole_null=args.whole_null)))
         return
-    heads = f"{'accounts':>10} {'links':>11} {'rings':>8} {'s':>7} {'Leiden s':>9} {'times':>6}"
-    print(f"{heads} {'us/link':>8} {'MiB':>7}")
+    heads = f"{'accounts':>10} {'links':>11} {'rings':>8} {'q < .05':>8} {'s':>7} {'CPU s':>7}"
+    print(f"{heads} {'Leiden s':>9} {'times':>6} {'us/link':>8} {'MiB':>7}")
     for copies in args.copies:
         target = args.work / f"copies_{copies}"
         place = target / "workspace"
         if not place.exists():
             build(load_spec(write_copies(target, copies)), Workspace(place), data_dir=target)
         line = [sys.executable, __file__, "--one", "--work", str(place), "--seed", str(args.seed)]
+        line += ["--whole-null"] if args.whole_null else []
         out = subprocess.run(line, check=True, capture_output=True, text=True).stdout
         told = json.loads(out.splitlines()[-1])
         print(
-            f"{told['accounts']:>10,} {told['links']:>11,} {told['rings']:>8,} {told['seconds']:>7.0f} "
+            f"{told['accounts']:>10,} {told['links']:>11,} {told['rings']:>8,} "
+            f"{told['significant']:>8,} {told['seconds']:>7.0f} {told['processor']:>7.0f} "
             f"{told['leiden']:>9.1f} {told['seconds'] / told['leiden']:>6.1f} "
             f"{told['seconds'] / told['links'] * 1e6:>8.1f} {told['peak_mib']:>7,}  {told['stages']}",
             flush=True,

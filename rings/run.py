@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import orjson
 import polars as pl
 
 from rings.errors import RingsError, RingUnknown
@@ -204,7 +205,7 @@ def pack(explanation: dict[str, Any]) -> bytes:
     Returns:
         Its bytes.
     """
-    return zlib.compress(json.dumps(explanation, ensure_ascii=False, separators=(",", ":")).encode(), 1)
+    return zlib.compress(orjson.dumps(explanation, option=orjson.OPT_SERIALIZE_NUMPY), 1)
 
 
 def unpack(packed: bytes) -> dict[str, Any]:
@@ -216,4 +217,4 @@ def unpack(packed: bytes) -> dict[str, Any]:
     Returns:
         The explanation.
     """
-    return dict(json.loads(zlib.decompress(packed)))
+    return dict(orjson.loads(zlib.decompress(packed)))

@@ -50,9 +50,9 @@ def test_key_is_needed_on_loopback_once_there_is_one(
     ("scope", "allowed"),
     [
         ("score", {"risk", "events"}),
-        ("label", {"labels"}),
+        ("label", {"labels", "benign", "not_benign"}),
         ("read", {"accounts", "rings", "live"}),
-        ("admin", {"risk", "events", "labels", "accounts", "rings", "live"}),
+        ("admin", {"risk", "events", "labels", "benign", "not_benign", "accounts", "rings", "live"}),
     ],
 )
 def test_scope_allows_what_it_says_and_nothing_else(
@@ -61,10 +61,13 @@ def test_scope_allows_what_it_says_and_nothing_else(
     key = make_key(copied, scope)
     client = serve_over(copied)
     label = {"account": "single-1", "label": "bad", "source": "rule"}
+    ring = client.state.loaded.require_rings().ids[0]
     asked = {
         "risk": client.risk(sign_up_event(), headers=key),
         "events": client.post("/v1/events", json=sign_up_event(), headers=key),
         "labels": client.post("/v1/labels", json=label, headers=key),
+        "benign": client.post(f"/v1/rings/{ring}/benign", json={}, headers=key),
+        "not_benign": client.request("DELETE", f"/v1/rings/{ring}/benign", headers=key),
         "accounts": client.get("/v1/accounts/single-1", headers=key),
         "rings": client.get("/v1/rings", headers=key),
         "live": client.get("/v1/live", headers=key),
