@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -129,7 +130,10 @@ def _run_trials(
     tell("trials", 0, trials)
     TrialProgress.listener, TrialProgress.trials = tell, trials
     try:
-        found = tuner.fit()
+        with warnings.catch_warnings():
+            # A trial that was cut short begins again, and says again what it had said.
+            warnings.filterwarnings("ignore", message="The reported value is ignored")
+            found = tuner.fit()
     finally:
         TrialProgress.listener = None
     if found.num_errors:

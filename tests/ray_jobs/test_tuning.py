@@ -41,7 +41,8 @@ def test_a_study_that_was_cut_short_goes_on_and_its_best_is_trained(
         progress=lambda *step: told.append(step),
     )
     assert study.trials == 5
-    assert min(done for stage, done, _ in told if stage == "trials" and done) == 3  # two were there
+    # One was there for certain; the second may have been cut short before Ray Tune had noted its end.
+    assert min(done for stage, done, _ in told if stage == "trials" and done) >= 2
     assert study.precision >= study.defaults
     assert study.choices == Choices() or study.precision >= study.defaults + LEAST_GAIN
     file = tmp_path / "best.yaml"
