@@ -82,8 +82,8 @@ def connected(
     with _inherited(NODE_VARIABLES if found == "local" else {}):
         try:
             ray.init(address=found, **options)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise ClusterMissing(found, str(error)) from None
+        except Exception as error:  # Ray raises no narrower one where a node starts too slowly
+            raise ClusterMissing(found, str(error)) from error
     try:
         yield ray
     finally:
