@@ -79,6 +79,21 @@ class Job:
         return f"part-{block:06d}.parquet" if step == PART else f"layers/{step}-{block:06d}.npy"
 
 
+def folder_of(workspace: Path, bundle: str, snapshot: str, *, full: bool = False) -> Path:
+    """Where a workspace keeps embeddings: a folder for each bundle and snapshot.
+
+    Args:
+        workspace: Folder of the workspace.
+        bundle: Version of the bundle.
+        snapshot: Id of the snapshot.
+        full: See `gnn.layerwise.LayerwiseSage`.
+
+    Returns:
+        The folder.
+    """
+    return workspace / "embeddings" / f"{bundle}-{snapshot}{'-full' if full else ''}"
+
+
 def sage_of(bundle: Bundle) -> Sage:
     """The GraphSAGE of a bundle.
 

@@ -22,7 +22,7 @@ def _similar(
         typer.Option(
             "--embeddings",
             metavar="DIR",
-            help="Folder of `ringwatch ray embed`  [default: embeddings/ in the workspace]",
+            help="Folder of `ringwatch ray embed`  [default: that of the current bundle and snapshot]",
             show_default=False,
         ),
     ] = None,
@@ -36,12 +36,20 @@ def _similar(
     """List the accounts most like one, by the cosine of their embeddings; the first call makes an index."""
     import numpy as np
 
-    from gnn.embedding import EmbeddingError, Embeddings
+    from gnn.embedding import EmbeddingError, Embeddings, folder_of
     from gnn.similar import SimilarAccounts
     from gnn.similar import exact as nearest
+    from graph_etl import Workspace, WorkspaceError
 
     options = Options.of(workspace, seed, as_json)
-    embeddings = Embeddings.open(options.workspace / "embeddings" if folder is None else folder)
+    if folder is None:
+        place = Workspace(options.workspace)
+        version = place.current()["bundle"]
+        if version is None:
+            message = f"{place.path}: no bundle yet; make one with `ringwatch train`"
+            raise WorkspaceError(message)
+        folder = folder_of(place.path, version, place.open_snapshot().id)
+    embeddings = Embeddings.open(folder)
     try:
         row = np.array([embeddings.accounts.index(account)])
     except ValueError:

@@ -19,7 +19,7 @@ def _embed(
         str | None,
         typer.Argument(
             metavar="[DIR]",
-            help="Folder or address that all nodes see  [default: embeddings/ in the workspace]",
+            help="Folder or address that all nodes see  [default: in the workspace, by bundle and snapshot]",
             show_default=False,
         ),
     ] = None,
@@ -37,6 +37,7 @@ def _embed(
     as_json: JsonOption = False,
 ) -> None:
     """Write account,bundle,embedding for every account; a killed run goes on from what is whole."""
+    from gnn.embedding import folder_of
     from graph_etl import Workspace, WorkspaceError
     from ray_jobs import embed_over_ray
 
@@ -47,7 +48,8 @@ def _embed(
     if version is None:
         message = f"{place.path}: no bundle yet; make one with `ringwatch train`"
         raise WorkspaceError(message)
-    url = str((place.path / "embeddings").resolve()) if folder is None else folder
+    here = folder_of(place.path, version, snapshot.id, full=full)
+    url = str(here.resolve()) if folder is None else folder
     with options.screen.progress() as progress:
         job = embed_over_ray(
             snapshot.path,
@@ -65,6 +67,8 @@ def _embed(
             options.workspace,
             {"accounts": job.accounts, "bundle": version, "folder": url, "parts": job.blocks("part")},
             wrote=(),
-            next_command=options.next_command("similar", "ACCOUNT"),
+            next_command=options.next_command(
+                "similar", "ACCOUNT" if folder is None and not full else f"ACCOUNT --embeddings {url}"
+            ),
         )
     )
