@@ -38,7 +38,7 @@ def test_a_snapshot_from_a_store_is_that_of_build_to_the_byte(tmp_path: Path, ra
         Workspace(tmp_path / "spread"),
         address=ray_cluster.address,
         data=(tmp_path / "data").as_uri(),
-        bounds=Bounds(1000),
+        bounds=Bounds(2500),
         progress=lambda step, _, __: told.append(step),
     )
     assert files_of(found.path) == files_of(plain.path)
