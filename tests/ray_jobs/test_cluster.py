@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graph_etl.errors import DataError
-from ray_jobs.cluster import connected, load_ray
+from ray_jobs.cluster import connected
 from ray_jobs.errors import ClusterMissing, JobFailed
 from ray_jobs.spreading import spread
 
@@ -58,25 +58,6 @@ def test_an_error_of_a_task_is_its_own_line(ray_cluster: Any) -> None:
     with connected(ray_cluster.address) as ray, pytest.raises(JobFailed, match="no such column") as raised:
         list(spread(ray, _refuse, [(2,), (3,)]))
     assert str(raised.value) == "source 'signups': no such column"
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_client_far_away_runs_the_same_tasks() -> None:
-    load_ray()
-    from ray.cluster_utils import Cluster
-
-    port = _closed_port()
-    head = {"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": port}
-    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        with connected(f"ray://127.0.0.1:{port}") as ray:
-            assert dict(spread(ray, _refuse, [(0,), (1,), (2,)])) == {0: 0, 1: 1, 2: 4}
-            with pytest.raises(JobFailed, match="no such column"):
-                list(spread(ray, _refuse, [(3,)]))
-    finally:
-        cluster.shutdown()
 
 
 def _divide(number: int) -> float:
