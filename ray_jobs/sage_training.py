@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from ray_jobs.errors import JobFailed
+from ray_jobs.kept import MISSING, Kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from gnn.sage_workers import Processor
     from gnn.spread import Shared
 
+T = TypeVar("T")
+
 FAILURES: Final = 100
 """Times that workers are started again from the last checkpoint: a night on spot nodes loses many."""
 
-_STATE: Final = "state.pt"
-_MODEL: Final = "sage.npz"
+_STATE: Final = "state"
+_MODEL: Final = "model"
 EPOCHS: Final = "epochs.jsonl"
 """One line for each epoch as it was fitted, with those that were fitted again; where the store is a path."""
 
@@ -72,7 +74,7 @@ def fit_over_ray(
     Raises:
         JobFailed: If it failed, or workers were lost more often than `FAILURES` times.
     """
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     trainer = TorchTrainer(
@@ -80,6 +82,7 @@ def fit_over_ray(
         train_loop_config={
             "problem": problem,
             "settings": settings,
+            "checkpoints": f"{store}/{name}.checkpoints",
             "epochs": None if "://" in store else f"{store}/{name}/{EPOCHS}",
         },
         torch_config=TorchConfig(backend="nccl" if settings.gpu else "gloo"),
@@ -92,22 +95,16 @@ def fit_over_ray(
             name=name,
             storage_path=store,
             failure_config=FailureConfig(max_failures=FAILURES),
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
     )
     try:
-        result = trainer.fit()
+        trainer.fit()
     except Exception as error:
         message = f"GraphSAGE ({name}) failed: {' '.join(str(error).split())[-300:]}"
         raise JobFailed(message) from error
-    return _model_in(result.checkpoint)
-
-
-def _model_in(checkpoint: Any) -> Sage:
     from gnn.sage_kernel import Sage
 
-    with checkpoint.as_directory() as folder, np.load(Path(folder) / _MODEL) as stored:
-        return Sage.of(dict(stored))
+    return Sage.of(Kept(f"{store}/{name}.checkpoints").read(_MODEL))
 
 
 def _fit_beside_others(config: dict[str, Any]) -> None:
@@ -123,7 +120,8 @@ def _fit_beside_others(config: dict[str, Any]) -> None:
         context.get_world_size(),
         Processor(settings.gpu, settings.half, settings.compiled),
     )
-    checkpoints = TrainCheckpoints(workers, settings.checkpoint_s, config["epochs"])
+    kept = Kept(config["checkpoints"])
+    checkpoints = TrainCheckpoints(workers, kept, settings.checkpoint_s, config["epochs"])
     if not checkpoints.whole:
         sage = config["problem"].get().fit(workers=workers, checkpoints=checkpoints)
         checkpoints.keep_model(sage)
@@ -162,41 +160,51 @@ class TrainWorkers:
         torch.distributed.all_gather_object(found, values)
         return found
 
+    def told(self, value: T) -> T:
+        """The value of the first worker."""
+        if self.world == 1:
+            return value
+        import torch.distributed
+
+        found = [value]
+        torch.distributed.broadcast_object_list(found, src=0)
+        return found[0]
+
 
 class TrainCheckpoints:
-    """Checkpoints through Ray Train, written by the first worker, see `gnn.sage_workers.Checkpoints`.
+    """Checkpoints in a store, written and read by the first worker, see `gnn.sage_workers.Checkpoints`.
+
+    They are there when `keep` returns. Ray Train's own are taken over by its driver a while after they were
+    reported, and what it had not taken over when it was killed would be lost.
 
     Args:
         workers: Who fits.
+        kept: The store.
         every_s: Seconds between them.
         epochs: File that gets a line for each epoch; none if None.
     """
 
-    def __init__(self, workers: TrainWorkers, every_s: float, epochs: str | None) -> None:
-        import ray.train
-
+    def __init__(self, workers: TrainWorkers, kept: Kept, every_s: float, epochs: str | None) -> None:
         self._workers = workers
+        self._kept = kept
         self._every_s = every_s
         self._epochs = epochs
-        self._from = ray.train.get_checkpoint()
         self._last = time.monotonic()
 
     @property
     def whole(self) -> bool:
         """Whether the model is there: who fitted it was lost before anybody took it."""
-        if self._from is None:
-            return False
-        with self._from.as_directory() as folder:
-            return (Path(folder) / _MODEL).exists()
+        return self._workers.told(self._workers.rank == 0 and self._kept.read(_MODEL) is not MISSING)
 
     def load(self) -> Mapping[str, Any] | None:
-        """The state of the last checkpoint."""
+        """The state of the last checkpoint, the same for all workers."""
         import torch
 
-        if self._from is None:
+        found = self._kept.read(_STATE) if self._workers.rank == 0 else None
+        content = self._workers.told(None if found is MISSING else found)
+        if content is None:
             return None
-        with self._from.as_directory() as folder:
-            state: dict[str, Any] = torch.load(Path(folder) / _STATE, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return state
 
     def due(self, member: int, epoch: int) -> bool:
@@ -205,30 +213,19 @@ class TrainCheckpoints:
             line = {"time": time.time(), "process": os.getpid(), "member": member, "epoch": epoch}
             with Path(self._epochs).open("a") as stream:
                 stream.write(json.dumps(line) + "\n")
-        late = np.array([time.monotonic() - self._last >= self._every_s], np.float32)
-        return bool(self._workers.gathered(late)[0][0])
+        return self._workers.told(time.monotonic() - self._last >= self._every_s)
 
     def keep(self, state: Mapping[str, Any]) -> None:
-        """Report a checkpoint with the state."""
+        """Keep the state."""
         import torch
 
-        stream = io.BytesIO()
-        torch.save(dict(state), stream)
-        self._report(_STATE, stream.getvalue())
         self._last = time.monotonic()
+        if self._workers.rank == 0:
+            stream = io.BytesIO()
+            torch.save(dict(state), stream)
+            self._kept.keep(_STATE, stream.getvalue())
 
     def keep_model(self, sage: Sage) -> None:
-        """Report what came of it all."""
-        stream = io.BytesIO()
-        np.savez(stream, **sage.state)  # type: ignore[arg-type]
-        self._report(_MODEL, stream.getvalue())
-
-    def _report(self, name: str, content: bytes) -> None:
-        import ray.train
-
-        if self._workers.rank:
-            ray.train.report({})
-            return
-        with tempfile.TemporaryDirectory(prefix="ringwatch-sage-") as folder:
-            (Path(folder) / name).write_bytes(content)
-            ray.train.report({}, checkpoint=ray.train.Checkpoint.from_directory(folder))
+        """Keep what came of it all."""
+        if self._workers.rank == 0:
+            self._kept.keep(_MODEL, dict(sage.state))
