@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gnn.embedding import Embeddings
 
-# Above usearch's defaults (16, 128, 64): nearest accounts are asked for rarely, so recall matters more than time.
+# Above usearch's defaults (16, 128, 64): nearest accounts are asked for rarely, recall matters more.
 _CONNECTIVITY: Final = 24
 _EXPANSION_ADD: Final = 160
 _EXPANSION_SEARCH: Final = 128

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE: Final = "RINGWATCH_API_KEY"
 _ANSWER_WITHIN_S: Final = 600.0
+# Folders of a workspace with what commands over a cluster wrote for all accounts.
+_DERIVED: Final = ("embeddings", "ray")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,6 +45,9 @@ def _forget(
 
     options = Options.of(workspace, seed, as_json)
     result = _ask(url, account) if url is not None else _erase(Workspace(options.workspace), account)
+    result["folders"] = [
+        str(options.workspace / name) for name in _DERIVED if _holds(options.workspace / name)
+    ]
     screen = options.screen
     screen.say(
         f"receipt {result['receipt_id']}: {result['rows_erased']:,} rows of the journal erased, "
@@ -54,8 +59,16 @@ def _forget(
             f"{len(holding)} snapshots on disk still hold the account ({', '.join(holding)}); refresh, then "
             "delete them"
         )
+    for folder in result["folders"]:
+        screen.say(
+            f"{folder} was computed from them and may name the account; delete it, it can be made again"
+        )
     follow = options.next_command("refresh") if holding else None
     screen.finish(Outcome("forget", options.workspace, result, next_command=follow))
+
+
+def _holds(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _ask(url: str, account: str) -> dict[str, Any]:

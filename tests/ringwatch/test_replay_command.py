@@ -127,8 +127,11 @@ def test_a_forgotten_account_leaves_tombstones_that_a_replay_tells(call: Call, w
 def test_an_account_of_the_snapshot_is_told_with_the_snapshot_and_the_next_command(
     call: Call, workspace: Path
 ) -> None:
+    (workspace / "embeddings" / "b1").mkdir(parents=True)
+    (workspace / "ray").mkdir()  # empty: there is nothing to delete
     said = call("forget", small_platform.BANNED, "-w", workspace, "--json").document
     assert said["result"]["snapshots"] == [Workspace(workspace).current()["snapshot"]]
+    assert said["result"]["folders"] == [str(workspace / "embeddings")]
     assert said["next"].startswith("ringwatch refresh")
 
 
