@@ -353,6 +353,19 @@ class Workspace:
             yield
 
     @contextmanager
+    def training(self) -> Iterator[None]:
+        """Hold the workspace for one training over a cluster, which keeps its pieces there.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            WorkspaceError: If another one is running there.
+        """
+        with self._locked("training", wait=False):
+            yield
+
+    @contextmanager
     def refreshing(self) -> Iterator[None]:
         """Hold the workspace for one refresh, as `building` does for one build.
 

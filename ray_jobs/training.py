@@ -80,13 +80,14 @@ def train_over_ray(
         RayMissing: If Ray is not installed.
         ClusterMissing: If no cluster answers.
         JobFailed: If a piece of the work failed.
+        WorkspaceError: If another training over a cluster is running in the workspace.
     """
     import gnn
     from gnn.train import threads_for
 
     settings = sage or SageSettings()
     threads = n_threads or threads_for(snapshot)
-    with connected(address) as ray:
+    with workspace.training(), connected(address) as ray:
         place = place_of(snapshot.path) if store is None else published(snapshot.path, store)
         words = [place.content_hash, seed, split, model, budget_s, sorted(without), threads, settings]
         key = hashlib.sha256(repr(words).encode()).hexdigest()[:16]

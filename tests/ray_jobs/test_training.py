@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from gnn.sage_workers import Alone, Processor, Workers
 from gnn.sampler import n_message_types
 from gnn.targets import targets
 from graph_etl import Snapshot, Workspace
+from graph_etl.workspace import WorkspaceError
 from ray_jobs import SageSettings, train_over_ray
 from ray_jobs.cluster import connected
 from ray_jobs.kept import Kept
@@ -72,6 +74,11 @@ def test_a_training_cut_short_goes_on_and_gives_the_bundle_of_train(
     assert bundle.version == here.version  # a hash of all models
     assert platform.current()["bundle"] == bundle.version
     assert not list((platform.path / "ray").glob("train-*"))
+
+
+def test_two_trainings_do_not_share_their_pieces(platform: Workspace) -> None:
+    with platform.training(), pytest.raises(WorkspaceError, match="another training is running"):
+        train_over_ray(platform.open_snapshot(), Workspace(platform.path))
 
 
 def test_two_workers_have_the_gradient_of_one_on_the_whole_batch(
@@ -131,7 +138,7 @@ def problem_of(over: OverRay, snapshot: Snapshot) -> SageProblem:
         np.ones(len(accounts)),
         rows=rows_of(snapshot, asked),
         group=accounts.astype(np.int64),
-        members=2,
+        members=4,
         seed=0,
         n_threads=1,
     )
@@ -202,12 +209,14 @@ def fitting_on(node: Any) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["worker", "node", "driver"])
-@pytest.mark.parametrize("after", [1, 3, 5, 8])
+@pytest.mark.parametrize("draw", range(10))
 def test_a_fit_survives_and_repeats_one_interval_at_most(
-    platform: Workspace, ray_cluster: Any, tmp_path: Path, victim: str, after: int
+    platform: Workspace, ray_cluster: Any, tmp_path: Path, victim: str, draw: int
 ) -> None:
     """A checkpoint after each epoch: whoever goes on fits anew only what was not yet a whole epoch."""
-    name = f"fit-{victim}-{after}"
+    name = f"fit-{victim}-{draw}"
+    chance = random.Random(f"{victim} {draw}")
+    after, later_s = chance.randint(1, 12), chance.uniform(0.0, 0.2)
     command = [
         sys.executable, "-c", DRIVER, str(platform.path), str(tmp_path), name, ray_cluster.address
     ]  # fmt: skip
@@ -224,6 +233,7 @@ def test_a_fit_survives_and_repeats_one_interval_at_most(
             assert driver.poll() is None, driver.communicate()[0]
             assert time.monotonic() - began < 300.0
             time.sleep(0.02)
+        time.sleep(later_s)
         if victim == "driver":
             driver.kill()
             driver.communicate()
