@@ -4,9 +4,9 @@
 
 For each seed the game is drawn anew, so no seed is one that anything was tuned on; its verdicts and known
 groups are what the platform would know, and `build`, `train` and `rings` run on them. Each ring of the drawn
-truth is found if one ring holds at least half of it at a Jaccard index of 0.3 (`ringwatch evaluate`'s rule;
-all rings of a list are looked at, and ours only those with a q-value below 0.05). A ring whose group the
-platform knew counts apart. Honest accounts are those that the truth calls good.
+truth is found if one of the first 100 rings of a list holds at least half of it at a Jaccard index of 0.3
+(`ringwatch evaluate`'s rule). A ring of which the platform knew members counts apart, behind a stroke. Honest
+accounts are those that the truth calls good.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXAMPLE: Final = ROOT / "examples/game_signups"
 _KEY: Final = "bench-rings-key-for-simulated-data"
-OURS: Final = "`ringwatch rings`, q < 0.05"
+OURS: Final = "`ringwatch rings`"
+SIGNIFICANT: Final = "those with q < 0.05"
+# As many as an analyst may look at.
+FIRST: Final = 100
 
 
 def ways(snapshot: Snapshot, bundle: gnn.Bundle, seed: int) -> dict[str, list[set[str]]]:
@@ -61,11 +64,11 @@ def ways(snapshot: Snapshot, bundle: gnn.Bundle, seed: int) -> dict[str, list[se
         for name, partition in found.items()
     }
     run = rings.find(snapshot, bundle.scores["score"].to_numpy(), bundle=bundle.version, seed=seed)
-    table = run.table.filter(pl.col("q_value") < 0.05).sort("rank")
-    members = run.members.group_by("ring").agg(pl.col("account_id"))
-    of_ring = dict(members.iter_rows())
-    lists[OURS] = [set(of_ring[ring]) for ring in table["ring"]]
-    return lists
+    of_ring = dict(run.members.group_by("ring").agg(pl.col("account_id")).iter_rows())
+    ranked = run.table.sort("rank")
+    for name, table in ((OURS, ranked), (SIGNIFICANT, ranked.filter(pl.col("q_value") < 0.05))):
+        lists[name] = [set(of_ring[ring]) for ring in table["ring"]]
+    return {name: found[:FIRST] for name, found in lists.items()}
 
 
 def main() -> None:
@@ -125,7 +128,7 @@ def show(
         cells = [f"{held[name][tactic, False]} / {held[name][tactic, True]}" for name in names]
         print(f"| {tactic} | {there[tactic, False]} / {there[tactic, True]} | {' | '.join(cells)} |")
     shares = [f"{honest[name] / n_honest:.1%}" for name in names]
-    print(f"| honest accounts in a ring | | {' | '.join(shares)} |")
+    print(f"| honest accounts in the first 100 | | {' | '.join(shares)} |")
 
 
 if __name__ == "__main__":
