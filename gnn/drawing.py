@@ -491,15 +491,18 @@ def _draw_few(
     fanouts: Any,
     latest: bool,
     seed: int,
+    from_seed: int,
+    to_seed: int,
     hop1: Any,
     hop1_side: Any,
     hop2: Any,
     hop2_side: Any,
 ) -> None:
+    """What lies around questions ``from_seed:to_seed``."""
     one, two = fanouts
     room = room_for(graph, one, two)
-    for begin in range(0, len(asked.account), BLOCK):
-        end = min(begin + BLOCK, len(asked.account))
+    for begin in range(from_seed, to_seed, BLOCK):
+        end = min(begin + BLOCK, to_seed)
         draw_block(
             graph, ways, asked, extras, one, two, latest, seed, begin, end,
             hop1[begin * one : end * one], hop1_side[begin * one : end * one],
@@ -516,24 +519,20 @@ def _draw_many(
     fanouts: Any,
     latest: bool,
     seed: int,
+    from_seed: int,
+    to_seed: int,
     hop1: Any,
     hop1_side: Any,
     hop2: Any,
     hop2_side: Any,
 ) -> None:
-    one, two = fanouts
-    size = len(asked.account)
-    parts = (size + PART - 1) // PART
-    for part in prange(parts):
-        room = room_for(graph, one, two)
-        for begin in range(part * PART, min((part + 1) * PART, size), BLOCK):
-            end = min(begin + BLOCK, size)
-            draw_block(
-                graph, ways, asked, extras, one, two, latest, seed, begin, end,
-                hop1[begin * one : end * one], hop1_side[begin * one : end * one],
-                hop2[begin * one * two : end * one * two], hop2_side[begin * one * two : end * one * two],
-                room,
-            )  # fmt: skip
+    """The same over threads."""
+    for part in prange((to_seed - from_seed + PART - 1) // PART):
+        begin = from_seed + part * PART
+        _draw_few(
+            graph, ways, asked, extras, fanouts, latest, seed, begin, min(begin + PART, to_seed),
+            hop1, hop1_side, hop2, hop2_side,
+        )  # fmt: skip
 
 
 def draw(
@@ -575,6 +574,8 @@ def draw(
         fanouts,
         latest,
         seed,
+        0,
+        size,
         found.hop1,
         found.hop1_side,
         found.hop2,

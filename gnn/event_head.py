@@ -18,6 +18,7 @@ from gnn.inputs import EPOCH_FAMILIES, inputs, places_of
 from gnn.spread import Here
 from gnn.targets import MIN_OF_A_CLASS, EventExamples, Targets, event_examples, targets
 from gnn.trees import ROUNDS, SHAPES, Model, Shape, fit_trees, margins
+from graph_etl.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -99,7 +100,7 @@ def fit_event_head(
         The head; None where accounts do nothing after they appear, or no block of time has ten bad and ten
         good accounts before it and both kinds in it.
     """
-    tell = progress or (lambda _stage, _done, _total: None)
+    tell = progress or silent
     if not snapshot.manifest["timed"] or final.supervision == "label_free":
         return None
     examples = event_examples(snapshot, final, seed=seed)

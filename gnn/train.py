@@ -27,6 +27,7 @@ from gnn.trees import Model, check_model, fit_trees, margins, mixed
 from gnn.validation import TEST, TRAIN, VALIDATION, canonical_order, folds
 from graph_etl import NO_TIME
 from graph_etl.errors import RingwatchError
+from graph_etl.progress import silent
 from rings import epoch_at, epoch_horizons
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def prepare(
             judge, young=np.zeros(snapshot.n_accounts, np.bool_)
         )  # better a biased judge than none
     known_bad = known_bad_of(snapshot, untimed=False)
-    tell = progress or (lambda _stage, _done, _total: None)
+    tell = progress or silent
     spread = spread or Here()
     shared = spread.share(snapshot)
     horizons = epoch_horizons(snapshot, snapshot.manifest["moments"])

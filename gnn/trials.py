@@ -14,13 +14,15 @@ from gnn.inputs import places_of
 from gnn.spread import Here, Spread
 from gnn.train import moments_of, prepare
 from gnn.trees import ROUNDS, SHAPES
+from graph_etl.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from gnn.choices import Choices
     from gnn.stages import Moment, Run
     from graph_etl import Snapshot
+    from graph_etl.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Trials:
         *,
         seed: int = 0,
         spread: Spread | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Trials:
         """Compute what they share.
 
@@ -58,7 +60,7 @@ class Trials:
         run = prepare(snapshot, seed=seed, spread=spread, progress=progress)
         name = main_moment(snapshot.manifest["moments"])
         (moment,) = moments_of(run, [name])
-        return cls(replace(run, tell=_silent, spread=Here()), moment)
+        return cls(replace(run, tell=silent, spread=Here()), moment)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _there, (replace(self.run, snapshot=None), self.moment)  # type: ignore[arg-type]
@@ -89,7 +91,3 @@ class Trials:
 def _there(run: Run, moment: Moment) -> Trials:
     """Where it is read, with the snapshot of that place."""
     return Trials(replace(run, snapshot=run.shared.get()), moment)
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    del stage, done, total

@@ -20,6 +20,7 @@ from graph_etl.identifiers import Hasher
 from graph_etl.journal_staging import erasures, last_seq, stage_journal
 from graph_etl.parts import Part, PartDamaged
 from graph_etl.plan import plan_of
+from graph_etl.progress import silent
 from graph_etl.quarantine import check_share
 from graph_etl.readers import scan
 from graph_etl.report import BuildReport
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from graph_etl.journal import JournalReader
     from graph_etl.neo4j_store.pages import Answer
     from graph_etl.plan import Plan
+    from graph_etl.progress import Progress
     from graph_etl.readers import SourceFile
     from graph_etl.report import SourceCount
     from graph_etl.snapshot import Snapshot
     from graph_etl.spec import Spec
     from graph_etl.workspace import Workspace
 
-    Progress = Callable[[str, int, int], None]
     Reading = Callable[[Plan, Path, str | None], Iterable[tuple[Part, bool]]]
     Merging = Callable[["Work"], "Merged"]
 
@@ -95,7 +96,7 @@ def build(
             another build is running in the workspace.
     """
     start = time.perf_counter()
-    tell = progress or _silent
+    tell = progress or silent
     with workspace.building():
         plan = plan_of(spec)
         hasher = Hasher.from_env(required=spec.needs_key) if spec.needs_key else None
@@ -210,10 +211,6 @@ def _merged(work: Work, previous: Snapshot | None, tombstone: Callable[[int], st
         write_snapshot(folder, assembled.tables)
     work.tell("writing the snapshot", 2, 2)
     return Merged(identity, _graph_figures(plan, assembled), warnings_of(plan, assembled))
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    del step, done, total
 
 
 def _previous(plan: Plan, workspace: Workspace, key_fingerprint: str | None) -> Snapshot | None:

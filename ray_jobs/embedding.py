@@ -11,18 +11,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from graph_etl import Snapshot
+from graph_etl.progress import silent
 from ray_jobs.cluster import connected
-from ray_jobs.places import Place, fetched, place_of, published
+from ray_jobs.places import Place, fetched, within_reach
 from ray_jobs.spreading import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import gnn
     from gnn.embedding import Job
-
-    Progress = Callable[[str, int, int], None]
+    from graph_etl.progress import Progress
 
 
 def embed_over_ray(
@@ -68,14 +67,11 @@ def embed_over_ray(
         full=full,
         shift=BLOCK_SHIFT if shift is None else shift,
     )
-    tell = progress or _silent
+    tell = progress or silent
     left = steps_left(job)
     if left:
         with connected(address) as ray:
-            places = [
-                place_of(folder) if store is None else published(folder, store)
-                for folder in (snapshot_path, bundle_path)
-            ]
+            places = [within_reach(folder, store) for folder in (snapshot_path, bundle_path)]
             for step, blocks in left:
                 total = job.blocks(step)
                 done = total - len(blocks)
@@ -100,7 +96,3 @@ def _opened(snapshot_path: str, bundle_path: str) -> tuple[Snapshot, gnn.Bundle]
     import gnn
 
     return Snapshot.open(snapshot_path), gnn.Bundle.open(bundle_path)
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    del step, done, total

@@ -16,6 +16,7 @@ from graph_etl.errors import DataError, RingwatchError
 from graph_etl.file_formats import open_table
 from graph_etl.identifiers import HASH_KEY_VARIABLE, Hasher
 from graph_etl.plan import plan_of
+from graph_etl.progress import silent
 from graph_etl.readers import SourceFile, columns_used, scan
 from graph_etl.staging import part_name, stage, staged_part
 from ray_jobs.cluster import connected
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
     from graph_etl import BuildReport, JournalReader, Spec, Workspace
     from graph_etl.bounded.run import Runner, Step
-    from graph_etl.build import Progress
     from graph_etl.parts import Part
     from graph_etl.plan import Plan
+    from graph_etl.progress import Progress
 
 
 def etl_over_ray(
@@ -74,7 +75,7 @@ def etl_over_ray(
     """
     base = Path(data).resolve() if data is not None and "://" not in data else data
     with connected(address) as ray:
-        tell = progress or _silent
+        tell = progress or silent
         return build(
             spec,
             workspace,
@@ -241,7 +242,3 @@ def _runner(ray: Any) -> Runner:
         yield from spread(ray, step, calls)
 
     return run
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    del step, done, total

@@ -105,6 +105,22 @@ def published(folder: Path, store: str) -> Place:
     return Place(url, here.content_hash)
 
 
+def within_reach(folder: Path, store: str | None) -> Place:
+    """The place of a folder of this machine for the nodes of a cluster.
+
+    Args:
+        folder: A snapshot, bundle or ring run.
+        store: Address of a folder through which nodes get it; None: they see it where it is.
+
+    Returns:
+        Where they find it.
+
+    Raises:
+        PlaceError: See `place_of` and `published`.
+    """
+    return place_of(folder) if store is None else published(folder, store)
+
+
 def fetched(place: Place) -> Path:
     """The folder of a place on this node.
 

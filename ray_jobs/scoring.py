@@ -10,19 +10,18 @@ import numpy as np
 import polars as pl
 
 from graph_etl import Snapshot
+from graph_etl.progress import silent
 from ray_jobs.cluster import connected
-from ray_jobs.places import Place, fetched, place_of, published
+from ray_jobs.places import Place, fetched, within_reach
 from ray_jobs.spreading import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     import gnn
-
-    Progress = Callable[[str, int, int], None]
+    from graph_etl.progress import Progress
 
 CHUNK_ACCOUNTS: Final = 16_384
 """Accounts scored at a time: their features at two hops stay well below a gigabyte."""
@@ -108,17 +107,14 @@ def score_over_ray(
         JobFailed: If a chunk cannot be scored.
     """
     with connected(address) as ray:
-        places = [
-            place_of(folder) if store is None else published(folder, store)
-            for folder in (snapshot_path, bundle_path)
-        ]
+        places = [within_reach(folder, store) for folder in (snapshot_path, bundle_path)]
         chunks = _chunks(snapshot_path, chunk_accounts)
         # Another bundle, snapshot or cut makes other parts.
         words = "\0".join([*(place.content_hash for place in places), str(chunk_accounts)])
         kept = _Parts(None if parts is None else parts / hashlib.sha256(words.encode()).hexdigest()[:16])
         found = {number: table for number in range(len(chunks)) if (table := kept.read(number)) is not None}
         missing = [number for number in range(len(chunks)) if number not in found]
-        tell = progress or _silent
+        tell = progress or silent
         tell("scoring all accounts", len(found), len(chunks))
         calls = ((*places, chunks[number]) for number in missing)
         for at, table in spread(ray, _score_places, calls):
@@ -151,10 +147,6 @@ class _Parts:
             partial = self._folder / f".{number:06d}.partial"
             table.write_parquet(partial)
             partial.replace(self._folder / f"{number:06d}.parquet")
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    del step, done, total
 
 
 def _score_places(snapshot: Place, bundle: Place, accounts: NDArray[np.int64]) -> pl.DataFrame:

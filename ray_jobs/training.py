@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -13,7 +15,7 @@ import numpy as np
 from graph_etl import Snapshot
 from ray_jobs.cluster import connected
 from ray_jobs.kept import MISSING, Kept, name_of
-from ray_jobs.places import Place, fetched, place_of, published
+from ray_jobs.places import Place, fetched, within_reach
 from ray_jobs.sage_training import SageSettings, fit_over_ray
 from ray_jobs.spreading import spread
 
@@ -88,7 +90,7 @@ def train_over_ray(
     settings = sage or SageSettings()
     threads = n_threads or threads_for(snapshot)
     with workspace.training(), connected(address) as ray:
-        place = place_of(snapshot.path) if store is None else published(snapshot.path, store)
+        place = within_reach(snapshot.path, store)
         words = [place.content_hash, seed, split, model, budget_s, sorted(without), threads, settings]
         key = hashlib.sha256(repr(words).encode()).hexdigest()[:16]
         kept = Kept(f"{store or (workspace.path / 'ray').resolve()}/train-{key}")
@@ -127,7 +129,7 @@ class OverRay:
         self._kept = kept
         self._sage = sage
         self._cpus = min(n_threads, _largest_node(ray))
-        self._stages: dict[str, int] = {}
+        self._stages: Counter[str] = Counter()
 
     def share(self, value: T) -> Shared[T]:
         """See `gnn.spread.Spread`: a snapshot by its place, all else through each node's object store."""
@@ -139,13 +141,13 @@ class OverRay:
 
     def each(self, stage: str, pieces: Sequence[Callable[[], T]], tell: Tell) -> list[T]:
         """See `gnn.spread.Spread`."""
-        names = [self._name(stage, number) for number in range(len(pieces))]
-        self._stages[stage] = self._stages.get(stage, 0) + 1
+        turn = self._turn(stage)
+        names = [name_of(stage, turn, number) for number in range(len(pieces))]
         found = {number: self._kept.read(name) for number, name in enumerate(names)}
         missing = [number for number, value in found.items() if value is MISSING]
         tell(stage, len(pieces) - len(missing), len(pieces))
         calls = ((pieces[number],) for number in missing)
-        for done, (at, value) in enumerate(spread(self._ray, _run, calls, cpus=self._cpus), start=1):
+        for done, (at, value) in enumerate(spread(self._ray, operator.call, calls, cpus=self._cpus), start=1):
             number = missing[at]
             self._kept.keep(names[number], value)
             found[number] = value
@@ -157,8 +159,7 @@ class OverRay:
         handed = self.share(problem)
         if self._sage.workers == 1 and not self._sage.gpu:
             return self.each(stage, [partial(_fit, handed)], tell)[0]
-        name = self._name(stage, 0)
-        self._stages[stage] = self._stages.get(stage, 0) + 1
+        name = name_of(stage, self._turn(stage), 0)
         tell(stage, 0, 1)
         kept = self._kept.read(name)
         model: Sage = kept
@@ -169,8 +170,10 @@ class OverRay:
         tell(stage, 1, 1)
         return model
 
-    def _name(self, stage: str, piece: int) -> str:
-        return name_of(stage, self._stages.get(stage, 0), piece)
+    def _turn(self, stage: str) -> int:
+        """How often a stage of this name was begun before."""
+        self._stages[stage] += 1
+        return self._stages[stage] - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +233,6 @@ def _fit(problem: Shared[SageProblem]) -> Sage:
 def _own(value: T) -> T:
     """The value; an array in memory of its own: out of the object store it can only be read."""
     return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _run(piece: Callable[[], Any]) -> Any:
-    return piece()
 
 
 def _largest_node(ray: Any) -> int:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from gnn.choices import Choices, families
 from gnn.trees import ROUNDS
 from gnn.trials import Trials
+from graph_etl.progress import silent
 from ray_jobs.cluster import connected
 from ray_jobs.errors import JobFailed
 from ray_jobs.kept import Kept
-from ray_jobs.places import place_of, published
+from ray_jobs.places import within_reach
 from ray_jobs.sage_training import SageSettings
 from ray_jobs.training import OverRay
 
@@ -84,9 +85,9 @@ def tune_over_ray(
         RayMissing: If Ray or Optuna is not installed.
         JobFailed: If there is nothing to judge by, or trials fail.
     """
-    tell = progress or (lambda _stage, _done, _total: None)
+    tell = progress or silent
     with connected(address) as ray:
-        place = place_of(snapshot.path) if store is None else published(snapshot.path, store)
+        place = within_reach(snapshot.path, store)
         key = hashlib.sha256(f"{place.content_hash}\0{seed}\0{trials}".encode()).hexdigest()[:16]
         root = store or str((workspace.path / "ray").resolve())
         over = OverRay(ray, place, Kept(f"{root}/study-{key}/columns"), SageSettings(), 1)

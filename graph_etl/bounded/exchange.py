@@ -32,6 +32,19 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
 
 
+def bucket_of(low: pl.Series, n_buckets: int) -> NDArray[np.int64]:
+    """Where equal hashes meet.
+
+    Args:
+        low: ``uint64[n]``, the low half of each hash.
+        n_buckets: Number of buckets.
+
+    Returns:
+        ``int64[n]``.
+    """
+    return (low.to_numpy() % np.uint64(n_buckets)).astype(np.int64)
+
+
 def write_exchange(path: Path, frame: pl.DataFrame, to: NDArray[Any], n_readers: int) -> None:
     """Write a table, one batch a reader; it appears under its name only when it is whole.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from graph_etl.bounded.exchange import read_batch, read_exchange, write_batches, write_exchange
+from graph_etl.bounded.exchange import bucket_of, read_batch, read_exchange, write_batches, write_exchange
 from graph_etl.bounded.run import Context, context_of, range_of_keys
 from graph_etl.nodes import ACCOUNT
 
@@ -52,7 +52,7 @@ def aliased(facts: str, number: int) -> dict[str, Any]:
     n_buckets = int(context.facts["alias_buckets"])
     nodes = context.part(number).nodes().with_row_index("local").with_columns(pl.col("local").cast(pl.Int64))
     meeting = nodes.filter(pl.col("declared") | pl.col("either")).drop("kind")
-    to = (meeting["alias_low"].to_numpy() % np.uint64(n_buckets)).astype(np.int64)
+    to = bucket_of(meeting["alias_low"], n_buckets)
     write_exchange(context.file("aliased", number), meeting, to, n_buckets)
     return {}
 

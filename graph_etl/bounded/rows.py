@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from graph_etl.bounded.exchange import partial_of, read_exchange, write_exchange
+from graph_etl.bounded.exchange import bucket_of, partial_of, read_exchange, write_exchange
 from graph_etl.bounded.nodes import indices, places
 from graph_etl.bounded.run import DEGREE_BINS, Context, context_of, range_of_rows
 from graph_etl.identity import first_with_name
@@ -62,7 +62,7 @@ def told(facts: str, number: int) -> dict[str, Any]:
         frames.append(named.filter(pl.Series(~out)))
         start += len(rows)
     whole = pl.concat(frames) if frames else pl.DataFrame(schema=_NAMED)
-    to = (whole["identity_low"].to_numpy() % np.uint64(n_buckets)).astype(np.int64)
+    to = bucket_of(whole["identity_low"], n_buckets)
     write_exchange(context.file("told", number), whole, to, n_buckets)
     return {}
 

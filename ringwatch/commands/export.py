@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="Written as CSV or Parquet, by its ending.")
 ]
+HeldOutOption = Annotated[
+    bool,
+    typer.Option(
+        "--held-out", help="Scores by models fitted without the account's fold, as an evaluation needs."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,13 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _scores(
     file: FileArgument,
-    held_out: Annotated[
-        bool,
-        typer.Option(
-            "--held-out",
-            help="Scores by models fitted without the account's fold, as an evaluation needs.",
-        ),
-    ] = False,
+    held_out: HeldOutOption = False,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,

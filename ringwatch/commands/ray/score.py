@@ -2,11 +2,11 @@
 
 import shutil
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ringwatch.commands.export import FileArgument, HeldOutOption
 from ringwatch.commands.ray.options import AddressOption, StoreOption
 from ringwatch.console import Outcome
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
@@ -18,19 +18,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _score(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written as CSV or Parquet, by its ending.")],
+    file: FileArgument,
     address: AddressOption = None,
     store: StoreOption = None,
     chunk: Annotated[
         int, typer.Option(metavar="N", min=1, help="Accounts of one task; changes memory, not scores.")
     ] = 16_384,
-    held_out: Annotated[
-        bool,
-        typer.Option(
-            "--held-out",
-            help="Scores by models fitted without the account's fold, as an evaluation needs.",
-        ),
-    ] = False,
+    held_out: HeldOutOption = False,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
