@@ -97,7 +97,7 @@ def build(
     """
     start = time.perf_counter()
     tell = progress or silent
-    with workspace.building():
+    with workspace.alone("build"):
         plan = plan_of(spec)
         hasher = Hasher.from_env(required=spec.needs_key) if spec.needs_key else None
         key_fingerprint = None if hasher is None else hasher.fingerprint

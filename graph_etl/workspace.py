@@ -340,40 +340,17 @@ class Workspace:
             yield
 
     @contextmanager
-    def building(self) -> Iterator[None]:
-        """Hold the workspace for one build; a process that dies lets go by itself.
+    def alone(self, work: str) -> Iterator[None]:
+        """Hold the workspace for one piece of work of a kind; a process that dies lets go by itself.
+
+        Args:
+            work: ``build``, ``training`` (over a cluster, which keeps its pieces there) or ``refresh``.
 
         Yields:
             Nothing.
 
         Raises:
-            WorkspaceError: If another build is running there.
+            WorkspaceError: If another such work is running there.
         """
-        with self._locked("build", wait=False):
-            yield
-
-    @contextmanager
-    def training(self) -> Iterator[None]:
-        """Hold the workspace for one training over a cluster, which keeps its pieces there.
-
-        Yields:
-            Nothing.
-
-        Raises:
-            WorkspaceError: If another one is running there.
-        """
-        with self._locked("training", wait=False):
-            yield
-
-    @contextmanager
-    def refreshing(self) -> Iterator[None]:
-        """Hold the workspace for one refresh, as `building` does for one build.
-
-        Yields:
-            Nothing.
-
-        Raises:
-            WorkspaceError: If another refresh is running there.
-        """
-        with self._locked("refresh", wait=False):
+        with self._locked(work, wait=False):
             yield

@@ -89,7 +89,7 @@ def train_over_ray(
 
     settings = sage or SageSettings()
     threads = n_threads or threads_for(snapshot)
-    with workspace.training(), connected(address) as ray:
+    with workspace.alone("training"), connected(address) as ray:
         place = within_reach(snapshot.path, store)
         words = [place.content_hash, seed, split, model, budget_s, sorted(without), threads, settings]
         key = hashlib.sha256(repr(words).encode()).hexdigest()[:16]

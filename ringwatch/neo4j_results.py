@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from graph_etl.neo4j_store import Results
+from graph_etl.progress import silent
 from graph_etl.workspace import WorkspaceError
 from ringwatch.tables import open_rings
 
@@ -48,7 +49,7 @@ def gather_results(
     from ringwatch.scores import current_scores
     from scoring_service import decisions
 
-    tell = progress or (lambda step, done, total: None)
+    tell = progress or silent
     version = place.current()["bundle"]
     if version is None:
         message = f"{place.path}: no bundle yet; make one with `ringwatch train`"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gnn
 import rings
 from graph_etl.build import build
+from graph_etl.progress import silent
 from graph_etl.workspace import WorkspaceError, write_atomically
 from ringwatch.gate import Candidate, Check, Limits, judge
 from ringwatch.journals import benign_groups
@@ -118,7 +119,7 @@ def refresh(
     Raises:
         RingwatchError: If a step cannot be done.
     """
-    with workspace.refreshing():
+    with workspace.alone("refresh"):
         return _refresh(
             workspace,
             spec,
@@ -148,7 +149,7 @@ def _refresh(
     n_erased: int,
     progress: Progress | None,
 ) -> Refreshed:
-    tell = progress or (lambda step, done, total: None)
+    tell = progress or silent
     uses = workspace.current()
     last_seq = journal.last_seq()
     state = _State(workspace, {"uses": uses, "spec": spec.spec_hash, "append": append, "seed": seed})

@@ -18,6 +18,7 @@ from graph_etl.neo4j_store.fields import fields_of
 from graph_etl.neo4j_store.naming import HAS_VERDICT
 from graph_etl.neo4j_store.schema import FORMAT, STATE, contents_of
 from graph_etl.neo4j_store.tables import ROWS_AT_ONCE, GraphTables
+from graph_etl.progress import silent
 from graph_etl.workspace import fresh_folder
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def export(
         _make_way(target)
         _check_room(snapshot, target)
         with fresh_folder(target) as partial:
-            written = _Export(snapshot, partial, progress or (lambda step, done, total: None))
+            written = _Export(snapshot, partial, progress or silent)
             written.write(database)
     except OSError as error:
         message = f"{folder}: cannot be written ({error.strerror or error}); name another folder"

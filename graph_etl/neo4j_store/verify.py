@@ -20,6 +20,7 @@ from graph_etl.neo4j_store.naming import RESERVED_TYPES
 from graph_etl.neo4j_store.node_check import NodeCheck, node_sorts
 from graph_etl.neo4j_store.relationship_check import RelationshipCheck
 from graph_etl.neo4j_store.tables import GraphTables
+from graph_etl.progress import silent
 from graph_etl.snapshot import node_hashes
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def verify(
         GraphStoreError: If the database cannot be used, is empty or holds something else.
     """
     started = time.monotonic()
-    tell = progress or (lambda step, done, total: None)
+    tell = progress or silent
     tables = GraphTables(snapshot)
     comparisons: list[Comparison] = []
     notes: list[str] = []

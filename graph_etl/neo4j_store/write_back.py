@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from graph_etl.neo4j_store.connection import GraphStoreError, connect, session
 from graph_etl.neo4j_store.schema import STATE, check_owner
+from graph_etl.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +162,7 @@ def write_back(
         GraphStoreError: If the database cannot be used, holds something else or too little, or somebody else
             writes back meanwhile. It shows the run before, whole.
     """
-    return _WriteBack(target, results, keep, batch, progress or (lambda step, done, total: None)).run()
+    return _WriteBack(target, results, keep, batch, progress or silent).run()
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,5 +130,5 @@ def test_any_number_of_threads_gives_the_same_content(timed_build: Built, spec: 
 
 def test_a_build_beside_a_running_one_is_refused(spec: Spec, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    with workspace.building(), pytest.raises(WorkspaceError, match="another build is running there"):
+    with workspace.alone("build"), pytest.raises(WorkspaceError, match="another build is running there"):
         build(spec, workspace)

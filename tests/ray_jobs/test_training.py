@@ -77,7 +77,7 @@ def test_a_training_cut_short_goes_on_and_gives_the_bundle_of_train(
 
 
 def test_two_trainings_do_not_share_their_pieces(platform: Workspace) -> None:
-    with platform.training(), pytest.raises(WorkspaceError, match="another training is running"):
+    with platform.alone("training"), pytest.raises(WorkspaceError, match="another training is running"):
         train_over_ray(platform.open_snapshot(), Workspace(platform.path))
 
 
