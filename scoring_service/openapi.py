@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from scoring_service.errors import ErrorBody
 from scoring_service.events.schemas import EventBatch
 from scoring_service.labels.schemas import LabelRequest, NotLinkedRequest
+from scoring_service.rings.schemas import BenignRequest
 from scoring_service.risk.schemas import RiskRequest
 
 VERSION = "1"
@@ -36,7 +37,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     described = get_openapi(title="Ringwatch", version=VERSION, description=_DESCRIPTION, routes=app.routes)
     schemas = described.setdefault("components", {}).setdefault("schemas", {})
     template = "#/components/schemas/{model}"
-    for model in (RiskRequest, EventBatch, LabelRequest, NotLinkedRequest, ErrorBody):
+    for model in (RiskRequest, EventBatch, LabelRequest, NotLinkedRequest, BenignRequest, ErrorBody):
         own = model.model_json_schema(ref_template=template)
         schemas.update(own.pop("$defs", {}))
         schemas[model.__name__] = own

@@ -1,4 +1,4 @@
-// The console: reads the public API, writes nothing. No library, no build step, nothing from elsewhere.
+// The console: reads the public API, and writes what a person says of a ring. No library, no build step, nothing from elsewhere.
 // Every value from the API goes through textContent or setAttribute, never through innerHTML.
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -31,10 +31,11 @@ function shape(name, attributes, ...children) {
 // The key stays in this tab, and is gone with it.
 const KEY = "ringwatch-key";
 
-async function get(path) {
+async function get(path, asked = {}) {
   const key = sessionStorage.getItem(KEY);
-  const headers = { accept: "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) };
-  const answer = await fetch(path, { headers });
+  const headers = { accept: "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}),
+    ...(asked.body ? { "content-type": "application/json" } : {}) };
+  const answer = await fetch(path, { ...asked, headers });
   const body = await answer.json();
   if (answer.status === 401) {
     sessionStorage.removeItem(KEY);
@@ -122,6 +123,7 @@ function ringParts(detail) {
     element("h2", { text: `Ring ${ring.id}` }),
     element("dl", { class: "facts" }, ...facts.map(([name, value]) =>
       element("div", {}, element("dt", { text: name }), element("dd", { text: value })))),
+    benignPart(ring),
     ...(ring.explained_benign ? [element("p", { class: "benign", text: "Something honest explains this ring at least four times as well as coordination does." })] : []),
     element("ul", { class: "sentences" }, ...sentences),
     picture(detail),
@@ -133,6 +135,48 @@ function ringParts(detail) {
     ...(detail.timeline.length ? [element("h3", { text: "Timeline" }), timelineTable(detail.timeline)] : []),
     element("h3", { text: "In Neo4j Browser" }), ...detail.cypher.map(queryPart),
   ];
+}
+
+// What people said of the ring, and the way to say it or to take it back.
+function benignPart(ring) {
+  const path = `v1/rings/${encodeURIComponent(ring.id)}/benign`;
+  const standing = ring.benign, told = element("span", { role: "status", class: "without" });
+  const act = async (form, asked) => {
+    for (const button of form.querySelectorAll("button")) button.disabled = true;
+    try {
+      await get(path, asked);
+      await Promise.all([listRings(false), showRing(ring.id)]);
+      at("benign")?.querySelector("button, summary")?.focus();
+    } catch (error) {
+      told.textContent = error.message;
+      for (const button of form.querySelectorAll("button")) button.disabled = false;
+    }
+  };
+  const confirm = element("form", {},
+    element("label", {}, "Why (write no identifier into it) ", element("input", { name: "reason", maxlength: 1000, autocomplete: "off" })),
+    element("button", { type: "submit", text: "Confirm that it is benign" }));
+  confirm.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const reason = new FormData(confirm).get("reason").trim();
+    act(confirm, { method: "POST", body: JSON.stringify(reason ? { reason } : {}) });
+  });
+  if (!standing) {
+    return element("details", { id: "benign", class: "verdict" }, element("summary", { text: "This is a benign group" }),
+      element("p", { class: "without", text: "It leaves the list until it changes: by new accounts, a confirmed bad member, or evidence of a new kind." }), confirm, told);
+  }
+  const back = element("form", {}, element("button", { type: "submit", text: "Take it back" }));
+  back.addEventListener("submit", (event) => {
+    event.preventDefault();
+    act(back, { method: "DELETE" });
+  });
+  const news = [standing.new_accounts ? plural(standing.new_accounts, "new account") : null,
+    standing.new_bad ? `${count(standing.new_bad)} newly confirmed bad` : null,
+    standing.new_evidence.length ? `evidence of a new kind (${standing.new_evidence.join(", ")})` : null].filter(Boolean);
+  const changed = ring.status === "benign_changed";
+  return element("div", { id: "benign", class: "verdict benign" },
+    element("p", { text: `Called benign by ${standing.source} on ${time(standing.confirmed_at)}${standing.reason ? `: ${standing.reason}` : ""}.` }),
+    element("p", { text: changed ? `It has changed since: ${news.join("; ")}.` : "It has not changed since, so it is not in the list." }),
+    ...(changed ? [confirm] : []), back, told);
 }
 
 // A kind's name as it stands in a sentence, as the words of a ring have it.

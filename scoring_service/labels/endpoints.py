@@ -5,11 +5,11 @@ from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from scoring_service.access import ACCESS, needs
-from scoring_service.bodies import json_body
+from scoring_service.bodies import json_body, parsed
 from scoring_service.dependencies import State, state_of
 from scoring_service.errors import (
     AccountNotFound,
@@ -25,7 +25,6 @@ from scoring_service.errors import (
     TimestampInvalid,
     UnsupportedMediaType,
     VerdictNotFound,
-    problems_of,
     responses,
 )
 from scoring_service.idempotency import IDEMPOTENCY_HEADER, once
@@ -78,17 +77,6 @@ def _body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parse(model: type[_M], body: bytes) -> _M:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        if found[0]["type"] == "json_invalid":
-            problem = str(found[0].get("ctx", {}).get("error", "cannot be read"))[:200]
-            raise MalformedJson(problem) from None
-        raise InvalidRequest(problems_of(found)) from None
-
-
 async def _post(
     request: Request, model: type[_M], act: Callable[[LabelService, _M], Awaitable[dict[str, Any]]]
 ) -> Response:
@@ -96,7 +84,7 @@ async def _post(
     body = await json_body(request)
 
     async def answer(use: IdempotencyUse | None) -> bytes:
-        return orjson.dumps(await act(LabelService(state, use), _parse(model, body)))
+        return orjson.dumps(await act(LabelService(state, use), parsed(model, body)))
 
     return await once(state, request, body, answer)
 

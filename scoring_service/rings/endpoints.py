@@ -2,20 +2,24 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 
 from scoring_service.access import ACCESS, needs
+from scoring_service.bodies import json_body, parsed
 from scoring_service.dependencies import Benign, Rings, State
 from scoring_service.errors import (
     AccountNotFound,
+    BodyTooLarge,
     CursorExpired,
     CursorInvalid,
     FollowerOnly,
     InvalidRequest,
+    MalformedJson,
     NotKept,
     NotReady,
     RingNotFound,
     RingsUnavailable,
+    UnsupportedMediaType,
     responses,
 )
 from scoring_service.rings.examples import PAGE, RING
@@ -39,9 +43,9 @@ RingID = Annotated[str, Path(max_length=256)]
 _LIST_ERRORS = responses(
     CursorInvalid, AccountNotFound, CursorExpired, InvalidRequest, NotReady, RingsUnavailable, *ACCESS
 )
-_BENIGN_ERRORS = responses(
-    RingNotFound, InvalidRequest, NotReady, RingsUnavailable, NotKept, FollowerOnly, *ACCESS
-)
+_BENIGN = (RingNotFound, InvalidRequest, NotReady, RingsUnavailable, NotKept, FollowerOnly, *ACCESS)
+_BENIGN_ERRORS = responses(*_BENIGN)
+_CONFIRM_ERRORS = responses(MalformedJson, BodyTooLarge, UnsupportedMediaType, *_BENIGN)
 _RING_ERRORS = responses(RingNotFound, InvalidRequest, NotReady, RingsUnavailable, *ACCESS)
 
 
@@ -69,18 +73,29 @@ async def get_ring(ring_id: RingID, rings: Rings) -> RingDetail:
 @benign_router.post(
     "/{ring_id}/benign",
     summary="Say that a ring is a benign group",
-    responses={**_ok(BENIGN_ANSWER), **_BENIGN_ERRORS},
-    openapi_extra={"requestBody": {"content": {"application/json": {"example": BENIGN_REQUEST}}}},
+    responses={**_ok(BENIGN_ANSWER), **_CONFIRM_ERRORS},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": f"#/components/schemas/{BenignRequest.__name__}"},
+                    "example": BENIGN_REQUEST,
+                }
+            },
+        }
+    },
 )
 async def post_benign(
-    ring_id: RingID, body: BenignRequest, rings: Rings, groups: Benign, state: State
+    ring_id: RingID, request: Request, rings: Rings, groups: Benign, state: State
 ) -> BenignAnswer:
     """Keep that a group is benign. It leaves the list at once and stays out, over later runs and trainings.
 
     It comes back as soon as it has changed: enough accounts came to it, a member was confirmed bad, or
     evidence of a kind that was not there tells of it. A policy takes no offence at it from the next run on.
     """
-    await groups.confirm(state, rings.confirm(ring_id, body))
+    asked = parsed(BenignRequest, await json_body(request))
+    await groups.confirm(state, rings.confirm(ring_id, asked))
     return (await rings.read_again(groups)).standing(ring_id)
 
 

@@ -4,11 +4,10 @@ from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from scoring_service.access import ACCESS, SECURED, authorize
-from scoring_service.bodies import json_body
+from scoring_service.bodies import json_body, parsed
 from scoring_service.dependencies import state_of
 from scoring_service.errors import (
     BodyTooLarge,
@@ -19,7 +18,6 @@ from scoring_service.errors import (
     TimestampInFuture,
     TimestampInvalid,
     UnsupportedMediaType,
-    problems_of,
     responses,
 )
 from scoring_service.idempotency import IDEMPOTENCY_HEADER, once
@@ -92,7 +90,7 @@ async def post_risk(request: Request) -> Response:
     async def answer(use: IdempotencyUse | None) -> bytes:
         content, assessed = await answer_risk(
             state,
-            _parse(body),
+            parsed(RiskRequest, body),
             with_reasons=expand is not None,
             with_counterfactuals=expand == "counterfactuals",
             use=use,
@@ -121,13 +119,3 @@ def _expands(request: Request) -> str | None:
         problem = "Input should be 'reasons' or 'counterfactuals'"
         raise InvalidRequest([{"field": "expand", "problem": problem}])
     return expand
-
-
-def _parse(body: bytes) -> RiskRequest:
-    try:
-        return RiskRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            raise MalformedJson(str(first.get("ctx", {}).get("error", "cannot be read"))[:200]) from None
-        raise InvalidRequest(problems_of(error.errors(include_url=False, include_input=False))) from None

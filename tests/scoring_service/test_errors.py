@@ -25,6 +25,8 @@ def client(fresh: Client) -> Client:
         ("POST", "/v1/risk", {"content-type": "text/plain"}, 415, "unsupported_media_type"),
         ("POST", "/v1/risk", {}, 415, "unsupported_media_type"),
         ("POST", "/v1/risk", JSON, 400, "malformed_json"),
+        ("POST", "/v1/rings/r0/benign", JSON, 400, "malformed_json"),
+        ("POST", "/v1/rings/r0/benign", {"content-type": "text/plain"}, 415, "unsupported_media_type"),
         ("GET", "/healthz", {"host": "attacker.example"}, 421, "misdirected_host"),
     ],
 )
