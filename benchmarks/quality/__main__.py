@@ -3,9 +3,10 @@
     python -m benchmarks.quality [--only SET ...] [--rows ROW ...] [--data DIR] [--splits N] [--seed N]
                                  [--threads N] [--work DIR] [--fresh] [--write]
 
-Sets: tolokers (official splits), hop_sybil (ring-disjoint folds), game_signups (simulated, blocks of time);
-with --data, a folder that holds theirs, also fraud_ecommerce and jodie_wikipedia (cut in time, each example
-as of its moment); first_days repeats tolokers and hop_sybil with no verdicts, bans only, 1 % and 10 %.
+Sets: tolokers (official splits), hop_sybil (ring-disjoint folds), game_signups (simulated, blocks of time,
+and its last sign-ups as of sign-up); with --data, a folder that holds theirs, also fraud_ecommerce and
+jodie_wikipedia (cut in time, each example as of its moment); first_days repeats tolokers and hop_sybil with
+no verdicts, bans only, 1 % and 10 %.
 Rows: the names in the first column of --list. A finished cell is kept in the work folder and found again as
 long as data and code behind it stay the same, so a run that was stopped goes on; --fresh computes all anew.
 --write puts the table into docs/benchmarks.md. Exits 1 if a row failed or a peer disagrees with what was
@@ -85,6 +86,7 @@ class _Bench:
         self.good = True
         self.train_s: float | None = None
         self.found: dict[str, list[Row]] = {}
+        self.at_signup: dict[str, list[Row]] = {}
 
     def tell(self, line: str) -> None:
         """Progress, with the minutes since the start."""
@@ -110,6 +112,8 @@ class _Bench:
         if data.name == "hop_sybil":
             self.train_s = next((row.seconds for row in rows if row.name == RINGWATCH), None)
         self.found[data.name] = rows
+        if isinstance(data, timed.TimedSet) and data.at_signup:
+            self.at_signup[data.name] = rows
         text = report.section(data, rows)
         if data.name == "tolokers" and "published" in self._options.rows:
             words, agree = report.published([self.row(data, name) for name in PUBLISHED])
@@ -163,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             elif name in options.only and data is not None:
                 texts += [bench.section(one) for one in several(options.work, data / name)]
         if "game_signups" in options.only:
-            texts.append(bench.section(sets.game_signups(options.work)))
+            texts += [bench.section(one(options.work)) for one in (sets.game_signups, timed.game_sign_ups)]
         if FIRST_DAYS in options.only:
             texts += [bench.first_days(opened()) for opened in shipped.values()]
         head = (
@@ -173,7 +177,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if bench.train_s is not None:
             head += f" `train` on hop_sybil took {bench.train_s:.0f} s."
         text = (
-            "\n\n".join([head, *(one.strip() for one in (report.summary(bench.found), *texts) if one)]) + "\n"
+            "\n\n".join(
+                [
+                    head,
+                    *(
+                        one.strip()
+                        for one in (report.summary(bench.found), report.at_signup(bench.at_signup), *texts)
+                        if one
+                    ),
+                ]
+            )
+            + "\n"
         )
         sys.stdout.write(text)
         if options.write:

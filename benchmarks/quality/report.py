@@ -196,6 +196,31 @@ def summary(found: Mapping[str, Sequence[Row]]) -> str:
     return text
 
 
+def at_signup(found: Mapping[str, Sequence[Row]]) -> str:
+    """What is caught at sign-up, where one account in a hundred that is good may be stopped.
+
+    Args:
+        found: Rows by data set, of those whose examples are accounts at their sign-up.
+
+    Returns:
+        A table; nothing without such data sets.
+    """
+    wanted = (PRIOR, "rule", "reputation", "lightgbm", "xgbgraph", "rfgraph", "graphsage", RINGWATCH)
+    names = [name for name in wanted if any(row.name == name for rows in found.values() for row in rows)]
+    if not names:
+        return ""
+    lines = []
+    for name in names:
+        cells = [next((row for row in rows if row.name == name), None) for rows in found.values()]
+        lines.append(
+            [
+                title_of(name),
+                *("–" if one is None else shown(one.spread.get("recall_at_1pct_fpr")) for one in cells),
+            ]
+        )
+    return "### At sign-up: recall at 1 % false positives\n\n" + table(["scores of", *found], lines)
+
+
 def _others(named: Mapping[str, Row]) -> list[Row]:
     """Rivals: neither ours, nor the prior, nor a rule that knows what came later."""
     no_rivals = (RINGWATCH, "less ", PRIOR, "rule with hindsight")

@@ -293,10 +293,22 @@ def game_signups(folder: Path) -> DataSet:
         accounts in five, some of them honest ones, and of the newest accounts hardly any but bad ones.
     """
     snapshot, workspace = opened("game_signups", folder, None)
-    drawn_bad = np.zeros(snapshot.n_accounts, np.int8)
-    drawn_bad[snapshot.groups["account"].to_numpy()] = 1
-    everybody = np.arange(snapshot.n_accounts)
-    return by_folds(snapshot, workspace, judged_by_verdicts(drawn_bad, everybody), drawn_bad)
+    bad = drawn_bad(snapshot)
+    return by_folds(snapshot, workspace, judged_by_verdicts(bad, np.arange(snapshot.n_accounts)), bad)
+
+
+def drawn_bad(snapshot: Snapshot) -> NDArray[np.int8]:
+    """Who acts together against the rules on a simulated platform, whatever its verdicts found.
+
+    Args:
+        snapshot: Simulated; its known groups are those that were drawn.
+
+    Returns:
+        ``int8[A]``: 1 bad, 0 good.
+    """
+    bad = np.zeros(snapshot.n_accounts, np.int8)
+    bad[snapshot.groups["account"].to_numpy()] = 1
+    return bad
 
 
 def by_folds(

@@ -13,11 +13,12 @@ from benchmarks.peers.as_of import AsOfProblem
 from benchmarks.peers.problem import Part
 from benchmarks.peers.rules import device_rule, quick_buyers, sharing_rule
 from benchmarks.quality.judging import judged_by_verdicts
-from benchmarks.quality.sets import DataSet, notes_of, opened
+from benchmarks.quality.sets import DataSet, drawn_bad, notes_of, opened
 from benchmarks.quality.slices import unlinked
 from features import Queries
 from gnn.backtest import Labels, as_of
 from gnn.scorer import Scorer
+from gnn.targets import targets
 from scoring_service.risk.moments import Moments
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _DAY_MS: Final = 86_400_000
 # The share of the training examples, the latest ones, that peers choose by.
 _VALID: Final = 0.2
+# Where verdicts go on, the rule of reputation gets so many lists.
+_LISTS: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +45,16 @@ class TimedSet(DataSet):
         labels: See `gnn.backtest.as_of`.
         asked: The questions of the examples, of both training and test.
         known: ``int8[A]`` verdicts on accounts that may be learned from; -1 none.
+        at_signup: Whether every example is an account at its sign-up.
+        verdicts_go_on: Whether verdicts that come after the cut are seen, each from when it was known.
     """
 
     cut_ms: int
     labels: Labels
     asked: Queries
     known: NDArray[np.int8]
+    at_signup: bool = False
+    verdicts_go_on: bool = False
 
     @property
     def one_chain(self) -> bool:
@@ -59,9 +66,20 @@ class TimedSet(DataSet):
         return sharing_rule(self.snapshot, self.asked)
 
     def reputation(self) -> NDArray[np.float64]:
-        """The worst share of known bad accounts among those on one thing with the account."""
+        """The worst share of known bad accounts among those on one thing with the account.
+
+        Where verdicts go on, a question sees those that were known when its tenth of the questions began: a
+        platform's list of bad identifiers is written anew every few days.
+        """
         assert isinstance(self.problem, AsOfProblem)
-        return self.problem.reputation(self.known)
+        if not self.verdicts_go_on:
+            return self.problem.reputation(self.known)
+        found = np.zeros(len(self.asked))
+        test = self.parts[0].test
+        for some in np.array_split(test[np.argsort(self.asked.time_ms[test], kind="stable")], _LISTS):
+            known = targets(self.snapshot, int(self.asked.time_ms[some].min()) - 1).label
+            found[some] = self.problem.reputation(known)[some]
+        return found
 
     def ringwatch(
         self, number: int, *, seed: int, n_threads: int, without: Sequence[str]
@@ -214,7 +232,53 @@ def _signups(
         "rule: device shared by three": shared,
         "rule with hindsight: that, or a purchase within a minute": np.maximum(ever, quick),
     }
-    return replace(found, own_rules=rules)
+    return replace(found, own_rules=rules, at_signup=True)
+
+
+def sign_ups(built: tuple[Snapshot, Workspace], truth: NDArray[np.int8] | None = None) -> TimedSet:
+    """The last 30 % of a platform's sign-ups, each with what was known at that second.
+
+    Args:
+        built: Snapshot, with times and verdicts that say when they were known, and workspace.
+        truth: ``int8[A]``, who is bad; the accounts with a bad verdict, whenever it came, if None.
+
+    Returns:
+        The data set. Everything is fitted on what was known when the first of them began, verdicts too;
+        verdicts that come later are seen from then on, by the rule of reputation and by Ringwatch.
+    """
+    snapshot = built[0]
+    first_seen_ms = np.asarray(snapshot.first_seen_ms)
+    bad = (snapshot.labels() == 1).astype(np.int8) if truth is None else truth
+    from_ms = int(np.quantile(first_seen_ms, 0.7))
+    known = targets(snapshot, from_ms - 1).label
+    train = np.flatnonzero((first_seen_ms < from_ms) & (known >= 0))
+    test = np.flatnonzero(first_seen_ms >= from_ms)
+    name = snapshot.manifest["name"] + (" (simulated)" if snapshot.manifest["simulated"] else "")
+    found = _timed(
+        f"{name} at sign-up",
+        "the last 30 % of the sign-ups, each with what was known at sign-up, by methods fitted on accounts "
+        "and verdicts before them; standard deviation over 100 resamples of the accounts",
+        built,
+        (Queries.for_accounts(snapshot, train, "signup"), Queries.for_accounts(snapshot, test, "signup")),
+        np.concatenate([known[train], bad[test]]),
+        known,
+        from_ms - 1,
+        "known",
+    )
+    return replace(found, at_signup=True, verdicts_go_on=True)
+
+
+def game_sign_ups(folder: Path) -> TimedSet:
+    """The simulated game's sign-ups, judged by what was drawn.
+
+    Args:
+        folder: Where workspaces go.
+
+    Returns:
+        The data set.
+    """
+    built = opened("game_signups", folder, None)
+    return sign_ups(built, drawn_bad(built[0]))
 
 
 def jodie_wikipedia(folder: Path, data: Path) -> list[DataSet]:
@@ -225,7 +289,8 @@ def jodie_wikipedia(folder: Path, data: Path) -> list[DataSet]:
         data: Folder of the data.
 
     Returns:
-        One data set. The label of an edit is whether the user was banned after it, which is the user's last.
+        Two data sets: users at their edits, where the label of an edit is whether the user was banned after
+        it, which is the user's last; and new users at the edit that brings them in, banned later or not.
     """
     built = opened("jodie_wikipedia", folder, data)
     snapshot = built[0]
@@ -260,4 +325,4 @@ def jodie_wikipedia(folder: Path, data: Path) -> list[DataSet]:
     )
     # A score says how likely the user is a bad one, not that this edit is the last.
     users = np.concatenate([asked.account, after.account])
-    return [replace(found, truth=np.where(bad[users], 1, 0).astype(np.int8))]
+    return [replace(found, truth=np.where(bad[users], 1, 0).astype(np.int8)), sign_ups(built)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from benchmarks.quality.reduced import drawn, keeping
 from benchmarks.quality.rows import PUBLISHED, RINGWATCH, Runner, parts_of
 from benchmarks.quality.sets import ALL, DataSet, Verdicts, by_folds, fold_parts
 from benchmarks.quality.slices import unseen_rings
+from benchmarks.quality.timed import sign_ups
 from graph_etl import Snapshot, Workspace
 from tests.building import TRANSFERS_SPEC, Built, build_from_text, transfer_files
 
@@ -296,6 +298,44 @@ def test_the_table_goes_between_its_markers_and_nowhere_else(tmp_path: Path) -> 
     page.write_text("no place")
     with pytest.raises(report.MarkersMissing, match="has no place for the table"):
         report.written(page, "new")
+
+
+def test_sign_ups_are_learned_from_what_was_known_before_them(timed_build: Built) -> None:
+    snapshot = timed_build.snapshot
+    data = sign_ups((snapshot, timed_build.workspace))
+    part = data.parts[0]
+    first_seen_ms = np.asarray(snapshot.first_seen_ms)
+    fitted = np.concatenate([part.train, part.valid])
+    assert first_seen_ms[data.asked.account[fitted]].max() <= data.cut_ms
+    assert first_seen_ms[data.asked.account[part.test]].min() > data.cut_ms
+    late = set(snapshot.verdicts.filter(pl.col("known_ms") > data.cut_ms)["account"].to_list())
+    early = set(snapshot.verdicts.filter(pl.col("known_ms") <= data.cut_ms)["account"].to_list())
+    assert late - early  # not vacuous
+    assert not (data.known[list(late - early)] == 1).any()
+    assert (
+        data.asked.horizon[part.test] == np.asarray(snapshot.first_pos)[data.asked.account[part.test]] + 1
+    ).all()
+    assert (data.label[part.test] == (snapshot.labels()[data.asked.account[part.test]] == 1)).all()
+
+
+def test_the_rule_of_reputation_sees_verdicts_from_when_they_were_known(timed_build: Built) -> None:
+    data = sign_ups((timed_build.snapshot, timed_build.workspace))
+    test = data.parts[0].test
+    goes_on, stands = data.reputation()[test], replace(data, verdicts_go_on=False).reputation()[test]
+    order = np.argsort(data.asked.time_ms[test], kind="stable")
+    first = order[: len(order) // 10]
+    assert (goes_on[first] == stands[first]).all()
+    assert (goes_on != stands).any()
+
+
+def test_what_is_caught_at_sign_up_is_one_table() -> None:
+    named = {name: _row(name, 0.5, [0.5]) for name in ("prior", "reputation", RINGWATCH)}
+    few = [named["prior"], named[RINGWATCH]]
+    text = report.at_signup({"shop": list(named.values()), "game": few})
+    assert text.startswith("### At sign-up: recall at 1 % false positives")
+    assert "| scores of | shop | game |" in text
+    assert "| rule: share of known bad on the same thing | 0.500 ± 0.010 | – |" in text
+    assert report.at_signup({}) == ""
 
 
 def test_failed_rows_say_so_in_the_table(untimed_build: Built, tmp_path: Path) -> None:
