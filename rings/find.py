@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from rings.pictures import Pictures
 from rings.roles import ROLES, confidence, roles, ties
 from rings.run import FORMAT, RingsRun, pack
 from rings.significance import GroupSums, benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
+from rings.spread import InTurn
 from rings.weighing import LEARNED, Weighing
 from rings.words import headline, sentences
 from rings.yardstick import CannotBuildOn, Yardstick, size_of, why_anew
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graph_etl import Snapshot
+    from rings.spread import Shared, Spread
 
 _HOUR_MS = 3_600_000
 # Runs of the null model: until this many groups came out, or so many runs were made.
@@ -46,6 +49,8 @@ _NULL_RUNS = 4
 # Accounts at the platform's mean score that a ring's mean score is drawn towards.
 _SHRINK = 3.0
 _SIGNIFICANT = 0.05
+# Rings that are put into words in one piece of work.
+_RINGS_OF_PIECE = 512
 # What a run that builds on another does not find anew; without a pair model there are no ranks.
 _TAKEN_OVER = ["null model", "pair model", "ranks of behaviour"]
 
@@ -70,6 +75,7 @@ def find(
     bundle: str | None = None,
     benign: Sequence[Confirmed] = (),
     base: RingsRun | None = None,
+    spread: Spread | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RingsRun:
     """Find the rings of a snapshot.
@@ -92,6 +98,7 @@ def find(
             all others, see `rings.benign`.
         base: An earlier run to measure by, see `rings.yardstick`: its pair model, its ranks of behaviour and
             its null model stand in for new ones. None: all is found anew.
+        spread: What runs the independent pieces; this process if None. The run is the same.
         progress: Called with what is being done.
 
     Returns:
@@ -100,13 +107,17 @@ def find(
     Raises:
         CannotBuildOn: If platform, spec, bundle or settings are others than those of ``base``.
     """
-    tell = progress or (lambda _: None)
+    over = spread or InTurn()
+
+    def tell(step: str, *_: int) -> None:
+        if progress is not None:
+            progress(step)
+
     config = link_config or LinkConfig()
     horizon = snapshot.end_horizon
     n_accounts = snapshot.n_accounts
     if links is None:
-        tell("links")
-        links = find_links(snapshot, horizon, config)
+        links = find_links(snapshot, horizon, config, spread=over, tell=tell)
     if scores is not None and np.isnan(scores).all():
         scores = None
     label = snapshot.labels() if verdicts is None else np.asarray(verdicts)
@@ -124,16 +135,17 @@ def find(
                 base.pair_model, pairs.profiles.shape[1], base.manifest["pair_model"]
             )
         else:
-            learned = learn_pairs(snapshot, pairs, verdicts=label, seed=seed)
+            learned = learn_pairs(snapshot, pairs, verdicts=label, seed=seed, spread=spread, tell=tell)
         weighing = replace(weighing, model=learned)
-        links = weighing.weighed(unweighed, pairs)
+        links = weighing.weighed(unweighed, pairs, spread=over, tell=tell)
     grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
-    tell("communities")
-    member = communities(links, n_accounts, grouping, seed)
-    in_step = None if pairs is None else behaviour_alone(weighing, pairs, member)
+    steps: list[Callable[[], Any]] = [partial(_grouped, over.share(links), n_accounts, grouping, seed)]
     if yardstick is None:
-        tell("null model")
-        yardstick = _measured(weighing, grouping, seed, bool(len(links)))
+        # A copy without what it has worked out so far, which is larger than the work to do it again.
+        steps.append(partial(_measured, over.share(replace(weighing)), grouping, seed, bool(len(links))))
+    member, *measured = over.each("communities, null model", steps, tell)
+    yardstick = yardstick or measured[0]
+    in_step = None if pairs is None else behaviour_alone(weighing, pairs, member)
     tested = _test(yardstick, links, member)
     known = label == 1
     # Without verdicts: those are told of and move no ring.
@@ -142,7 +154,6 @@ def find(
     inside = member >= 0
     member[inside] = rank_of[member[inside]]
     order = np.argsort(rank_of, kind="stable")
-    tell("evidence")
     accounts = np.flatnonzero(member >= 0)
     accounts = accounts[np.argsort(member[accounts], kind="stable")]
     pointers = np.concatenate([[0], np.cumsum(np.bincount(member[accounts], minlength=len(order)))])
@@ -162,12 +173,25 @@ def find(
         in_step=in_step,
         compared=compared.take(order),
     )
-    pieces = evidence(grounds)
+    grounds.minimal  # noqa: B018 - worked out once, not in each piece
+    shared = over.share(grounds)
+    pieces, outside = over.each("evidence", [partial(_evidence, shared), partial(_left_out, shared)], tell)
     names = _identities(snapshot, grounds, previous)
     standings = _standings(snapshot, grounds, pieces, names.ids, benign)
     members, role_names, firmness = _members(snapshot, grounds, names)
-    tell("words")
-    words, packed = _explain(grounds, pieces, role_names, firmness, names.ids)
+    drawn = over.share((role_names, firmness, names.ids))
+    starts = range(0, len(order), _RINGS_OF_PIECE)
+    told = over.each(
+        "words",
+        [
+            partial(_explain, shared, drawn, at, pieces[rows], outside[rows])
+            for at in starts
+            for rows in [slice(at, at + _RINGS_OF_PIECE)]
+        ],
+        tell,
+    )
+    words = [one for part, _ in told for one in part]
+    packed = [one for _, part in told for one in part]
     table = pl.DataFrame(
         {
             "ring": names.ids,
@@ -259,8 +283,9 @@ def _taken_over(
     return base.yardstick
 
 
-def _measured(weighing: Weighing, grouping: CommunityConfig, seed: int, any_links: bool) -> Yardstick:
+def _measured(given: Shared[Weighing], grouping: CommunityConfig, seed: int, any_links: bool) -> Yardstick:
     """Find groups by the same steps where nobody acts together, and note what the platform is measured by."""
+    weighing = given.get()
     random = np.random.default_rng(seed)
     snapshot = weighing.snapshot
     accounts = weighing.accounts()
@@ -404,19 +429,35 @@ def _members(
     return members, role_names, firmness
 
 
+def _grouped(
+    links: Shared[Links], n_accounts: int, grouping: CommunityConfig, seed: int
+) -> NDArray[np.int32]:
+    return communities(links.get(), n_accounts, grouping, seed)
+
+
+def _evidence(grounds: Shared[Grounds]) -> list[list[Evidence]]:
+    return evidence(grounds.get())
+
+
+def _left_out(grounds: Shared[Grounds]) -> list[list[dict[str, Any]]]:
+    return left_out(grounds.get())
+
+
 def _explain(
-    grounds: Grounds,
+    shared: Shared[Grounds],
+    drawn: Shared[tuple[list[str], NDArray[np.float64], list[str]]],
+    first: int,
     pieces: list[list[Evidence]],
-    role_names: list[str],
-    firmness: NDArray[np.float64],
-    ids: list[str],
+    outside: list[list[dict[str, Any]]],
 ) -> tuple[list[str], list[bytes]]:
+    """Headlines and packed explanations of the rings from ``first`` on."""
+    grounds = shared.get()
+    role_names, firmness, ids = drawn.get()
     account_kind = grounds.snapshot.kinds[0].name
-    pictures = Pictures(grounds, role_names, firmness)
-    outside = left_out(grounds)
+    pictures = Pictures(grounds, role_names, firmness, range(first, first + len(pieces)))
     words: list[str] = []
     packed: list[bytes] = []
-    for ring, found in enumerate(pieces):
+    for ring, (found, left) in enumerate(zip(pieces, outside, strict=True), start=first):
         said = sentences(found, account_kind)
         words.append(headline(said, found))
         packed.append(
@@ -424,7 +465,7 @@ def _explain(
                 {
                     "sentences": [{"text": one.text, "evidence": list(one.evidence)} for one in said],
                     "evidence": found,
-                    "left_out": named_rings(outside[ring], ids, account_kind),
+                    "left_out": named_rings(left, ids, account_kind),
                     "timeline": pictures.timeline(ring),
                     "subgraph": pictures.subgraph(ring),
                 }

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from features import Queries, asked_of, extras_of, graph_of, profiles
+from graph_etl.progress import silent
 from rings.kernel import DIRECT, SHARED, SYNCHRONY, Strengths, compiled
 from rings.rows import link_rows, over_threads
+from rings.spread import InTurn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from features import Source
     from features.visibility import Graph
     from graph_etl import Snapshot
+    from graph_etl.progress import Progress
+    from rings.spread import Shared, Spread
 
 _HOUR_MS = 3_600_000.0
 # Accounts whose links are gathered at once: bounds the memory, not the result.
@@ -155,21 +160,32 @@ class Links:
         return Links(self.a[rows], self.b[rows], self.weight[rows], self.source[rows], self.via[rows])
 
 
-def links(snapshot: Snapshot, horizon: int | None = None, config: LinkConfig | None = None) -> Links:
+def links(
+    snapshot: Snapshot,
+    horizon: int | None = None,
+    config: LinkConfig | None = None,
+    *,
+    spread: Spread | None = None,
+    tell: Progress = silent,
+) -> Links:
     """Find the links between a snapshot's accounts.
 
     Args:
         snapshot: The snapshot.
         horizon: Entries with a position below it count; all if None.
         config: How links are weighed.
+        spread: What runs the pieces; this process, one after another, if None.
+        tell: Told what is done.
 
     Returns:
         The links. Hubs never make one, and no verdict plays a part.
     """
     seen = snapshot.end_horizon if horizon is None else horizon
     accounts = np.flatnonzero(np.asarray(snapshot.first_pos) < seen)
-    table = profiles(snapshot, None, seen)
-    return links_of_graph(snapshot, graph_of(snapshot), table, accounts, seen, config or LinkConfig())
+    over = spread or InTurn()
+    asked = over.share((snapshot, profiles(snapshot, None, seen), seen, config or LinkConfig()))
+    pieces = [partial(_gathered, asked, block) for block in _blocks(accounts)]
+    return _joined(over.each("links", pieces, tell), snapshot.n_accounts)
 
 
 def links_of_graph(
@@ -193,22 +209,40 @@ def links_of_graph(
     Returns:
         The links.
     """
-    parts: list[tuple[NDArray[Any], ...]] = []
-    for start in range(0, len(accounts), _BLOCK):
-        block = accounts[start : start + _BLOCK]
-        queries = Queries.for_accounts(snapshot, block)
-        queries.horizon[:] = horizon
-        parts.append(_gather(snapshot, graph, table, queries, config))
+    parts = [_gather(snapshot, graph, table, block, horizon, config) for block in _blocks(accounts)]
+    return _joined(parts, snapshot.n_accounts)
+
+
+def _blocks(accounts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [accounts[start : start + _BLOCK] for start in range(0, len(accounts), _BLOCK)]
+
+
+def _joined(parts: list[tuple[NDArray[Any], ...]], n_accounts: int) -> Links:
+    """The links that blocks of accounts found, each once."""
     if not parts:
         kinds = (np.int32, np.int32, np.float32, np.uint8, np.int32)
-        parts.append(tuple(np.zeros(0, kind) for kind in kinds))
+        parts = [tuple(np.zeros(0, kind) for kind in kinds)]
     here, there, weight, source, via = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Links(*_each_once(here, there, weight, source, via, snapshot.n_accounts))
+    return Links(*_each_once(here, there, weight, source, via, n_accounts))
+
+
+def _gathered(
+    asked: Shared[tuple[Snapshot, NDArray[np.float32], int, LinkConfig]], accounts: NDArray[np.int64]
+) -> tuple[NDArray[Any], ...]:
+    snapshot, table, horizon, config = asked.get()
+    return _gather(snapshot, graph_of(snapshot), table, accounts, horizon, config)
 
 
 def _gather(
-    snapshot: Snapshot, graph: Graph, table: NDArray[np.float32], queries: Queries, config: LinkConfig
+    snapshot: Snapshot,
+    graph: Graph,
+    table: NDArray[np.float32],
+    accounts: NDArray[np.int64],
+    horizon: int,
+    config: LinkConfig,
 ) -> tuple[NDArray[Any], ...]:
+    queries = Queries.for_accounts(snapshot, accounts)
+    queries.horizon[:] = horizon
     size = len(queries)
     count = np.zeros(size, np.int32)
     partner = np.zeros((size, config.most_links), np.int32)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
-from numba import get_num_threads
 
 from features import Queries, asked_of, graph_of
 from features.visibility import is_cut
 from graph_etl import NO_TIME
+from graph_etl.progress import silent
 from rings.behaviour import NEIGHBOURS, Neighbours
 from rings.kernel import compiled
 from rings.links import Links
 from rings.pair_walk import Forest, PairColumns, merged, neighbours_of, read_forest, walk_rows, write_rows
 from rings.rows import over_threads
+from rings.spread import InTurn, Threads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from graph_etl import Snapshot
+    from graph_etl.progress import Progress
+    from rings.spread import Shared, Spread
 
 _HOUR_MS: Final = 3_600_000.0
 _PLAIN: Final = (
@@ -259,6 +263,22 @@ def _mark_cut(graph: Any, a: Any, b: Any, horizon: int, time_ms: Any, kept: Any)
             kept[row] = False
 
 
+# Columns of `PairColumns` that are by pair, and how many pairs are judged in one piece of work.
+_BY_PAIR: Final = (
+    "a",
+    "b",
+    "weight",
+    "source",
+    "log_gap",
+    "log_places",
+    "log_common",
+    "common",
+    "common_weight",
+    "common_like",
+    "neighbour",
+)
+_PAIRS_OF_PIECE: Final = 1 << 18
+
 # Known groups that a model needs; fewer and it learns their names, not their ways.
 MIN_GROUPS: Final = 20
 # With fewer accounts known to be good than this share of those in known groups, silent ones stand for good:
@@ -305,11 +325,15 @@ class PairModel:
     width: int
     metrics: dict[str, Any]
 
-    def probability(self, pairs: Pairs) -> NDArray[np.float32]:
+    def probability(
+        self, pairs: Pairs, *, spread: Spread | None = None, tell: Progress = silent
+    ) -> NDArray[np.float32]:
         """How likely each pair acts together.
 
         Args:
             pairs: ``P`` pairs.
+            spread: What runs the pieces; this process, one after another, if None.
+            tell: Told what is done.
 
         Returns:
             ``float32[P]``.
@@ -322,32 +346,48 @@ class PairModel:
                 f"profiles of {pairs.profiles.shape[1]} columns, the pair model has learned from {self.width}"
             )
             raise ValueError(message)
-        out = np.empty(len(pairs), np.float32)
-        known, forest = pairs.columns, self._forest
-        over_threads(
-            lambda first, last: walk_rows(
-                known,
-                NEIGHBOURS,
-                forest.column,
-                forest.limit,
-                forest.child,
-                forest.leaf,
-                forest.root,
-                forest.depth,
-                forest.place,
-                forest.n_trees,
-                forest.zero,
-                first,
-                last,
-                out,
-            ),
-            len(pairs),
-        )
-        return out
+        over = spread or InTurn()
+        known = pairs.columns
+        # What is known of accounts goes to all pieces, of pairs to the piece that they are in.
+        rest = over.share((self.text, known._replace(**dict.fromkeys(_BY_PAIR, np.zeros(0)))))
+        pieces = []
+        for start in range(0, len(pairs), _PAIRS_OF_PIECE):
+            of_pairs = [getattr(known, name)[start : start + _PAIRS_OF_PIECE] for name in _BY_PAIR]
+            pieces.append(partial(_walked, rest, of_pairs))
+        return np.concatenate([np.zeros(0, np.float32), *over.each("weights of pairs", pieces, tell)])
 
-    @cached_property
-    def _forest(self) -> Forest:
-        return read_forest(self.text)
+
+@lru_cache(maxsize=2)
+def _forest_of(text: str) -> Forest:
+    return read_forest(text)
+
+
+def _walked(rest: Shared[tuple[str, PairColumns]], of_pairs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    """How likely each of some pairs acts together."""
+    text, known = rest.get()
+    known = known._replace(**dict(zip(_BY_PAIR, of_pairs, strict=True)))
+    out = np.empty(len(known.a), np.float32)
+    forest = _forest_of(text)
+    over_threads(
+        lambda first, last: walk_rows(
+            known,
+            NEIGHBOURS,
+            forest.column,
+            forest.limit,
+            forest.child,
+            forest.leaf,
+            forest.root,
+            forest.depth,
+            forest.place,
+            forest.n_trees,
+            forest.zero,
+            first,
+            last,
+            out,
+        ),
+        len(out),
+    )
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +405,8 @@ def learn_pairs(
     verdicts: NDArray[np.integer[Any]] | None = None,
     seed: int = 0,
     n_threads: int = 1,
+    spread: Spread | None = None,
+    tell: Progress = silent,
 ) -> PairModel | None:
     """Learn from a snapshot's known groups of role ``train`` which pairs act together.
 
@@ -378,6 +420,8 @@ def learn_pairs(
         verdicts: ``int8[A]``: 1 bad, 0 good, -1 unknown; the snapshot's last verdicts if None.
         seed: Of the sampling of pairs, rows and columns.
         n_threads: The same number gives the same model, bit by bit.
+        spread: What runs the pieces; threads of this process if None.
+        tell: Told what is done.
 
     Returns:
         The model; None where fewer than `MIN_GROUPS` groups have pairs, or where it ranks pairs of unseen
@@ -396,15 +440,18 @@ def learn_pairs(
         return None
     uses.append(np.ones(len(examples.row), np.bool_))
 
-    def grow(use: NDArray[np.bool_]) -> Any:
-        return _grow(columns[use], examples.together[use], examples.weight[use], seed, n_threads)
-
+    tests = [examples.fold == fold for fold in folds]
     # Each is grown on as many threads as was asked for, so that how many grow at once changes no bit.
-    with ThreadPoolExecutor(get_num_threads()) as threads:
-        *boosters, booster = threads.map(grow, uses)
-    for fold, of_others in zip(folds, boosters, strict=True):
-        test = examples.fold == fold
-        held_out[test] = of_others.predict(columns[test], num_threads=n_threads)
+    over = spread or Threads()
+    learned = over.share((columns, examples.together, examples.weight))
+    nobody = np.zeros(len(examples.row), np.bool_)
+    pieces = [
+        partial(_grown, learned, use, test, seed, n_threads)
+        for use, test in zip(uses, [*tests, nobody], strict=True)
+    ]
+    *grown, (text, _) = over.each("pair model", pieces, tell)
+    for test, (_, of_others) in zip(tests, grown, strict=True):
+        held_out[test] = of_others
     judged = ~np.isnan(held_out)
     truth, weight = examples.together[judged], examples.weight[judged]
     if len(np.unique(truth)) < 2:
@@ -418,7 +465,7 @@ def learn_pairs(
     if figures["model"] < figures["links"] + _GAIN:
         return None
     metrics = {"groups": groups, "pairs": len(examples.row), "held_out": figures}
-    return PairModel(booster.model_to_string(), pairs.profiles.shape[1], metrics)
+    return PairModel(text, pairs.profiles.shape[1], metrics)
 
 
 def _examples(
@@ -467,14 +514,20 @@ def _known_groups(snapshot: Snapshot) -> Any:
     return csr_array((np.ones(len(account), np.int8), (account, number - 1)), shape=shape)
 
 
-def _grow(
-    columns: NDArray[np.float32],
-    together: NDArray[np.bool_],
-    weight: NDArray[np.float64],
+def _grown(
+    learned: Shared[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]],
+    use: NDArray[np.bool_],
+    test: NDArray[np.bool_],
     seed: int,
     n_threads: int,
-) -> Any:
+) -> tuple[str, NDArray[np.float64]]:
+    """Trees grown on some examples, as LightGBM writes them, and what they say of others."""
     import lightgbm  # here: importing the package stays light
 
-    data = lightgbm.Dataset(columns, together.astype(np.float32), weight=weight)
-    return lightgbm.train({**_TREES, "seed": seed, "num_threads": n_threads}, data, num_boost_round=_ROUNDS)
+    columns, together, weight = learned.get()
+    data = lightgbm.Dataset(columns[use], together[use].astype(np.float32), weight=weight[use])
+    options = {**_TREES, "seed": seed, "num_threads": n_threads}
+    booster = lightgbm.train(options, data, num_boost_round=_ROUNDS)
+    nothing = np.zeros(0)
+    said = booster.predict(columns[test], num_threads=n_threads) if test.any() else nothing
+    return booster.model_to_string(), np.asarray(said, np.float64)

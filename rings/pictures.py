@@ -36,36 +36,40 @@ class Pictures:
         grounds: What the rings' evidence is drawn from.
         roles: ``A`` names of roles, empty for accounts in no ring.
         ties: ``float64[A]``, how firmly each member is tied to its ring.
+        rings: Numbers of the rings that will be asked for; all if None.
     """
 
-    def __init__(self, grounds: Grounds, roles: Sequence[str], ties: NDArray[np.float64]) -> None:
+    def __init__(
+        self, grounds: Grounds, roles: Sequence[str], ties: NDArray[np.float64], rings: range | None = None
+    ) -> None:
         self._grounds = grounds
         self._roles = roles
         self._ties = ties
         self._derived = derived_kinds(grounds.snapshot)
         contacts = grounds.contacts
-        drawn = contacts.shared.filter(pl.col("place") < MOST_NODES - 2)
-        touches = contacts.touches.join(drawn.select("ring", "node", "place", "users"), on=["ring", "node"])
+        rings = range(len(grounds.density)) if rings is None else rings
+        asked = pl.col("ring").is_between(rings.start, rings.stop, closed="left")
+        drawn = contacts.shared.filter(asked & (pl.col("place") < MOST_NODES - 2))
+        all_touches = contacts.touches.filter(asked)
+        touches = all_touches.join(drawn.select("ring", "node", "place", "users"), on=["ring", "node"])
         # What members did to each other belongs in the picture, also where it is only one who did.
-        other = np.asarray(grounds.snapshot.node_account)[contacts.touches["node"].to_numpy()]
-        dealt = contacts.touches.filter(
-            pl.Series(
-                (other >= 0) & (grounds.member[np.maximum(other, 0)] == contacts.touches["ring"].to_numpy())
-            )
+        other = np.asarray(grounds.snapshot.node_account)[all_touches["node"].to_numpy()]
+        dealt = all_touches.filter(
+            pl.Series((other >= 0) & (grounds.member[np.maximum(other, 0)] == all_touches["ring"].to_numpy()))
         ).join(drawn, on=["ring", "node"], how="anti")
         last = pl.lit(MOST_NODES, touches.schema["place"]), pl.lit(1, touches.schema["users"])
         touches = pl.concat([touches, dealt.with_columns(place=last[0], users=last[1])]).sort(
             "ring", "place", "node", "account", "side"
         )
-        rings = touches["ring"].to_numpy()
+        of_touches = touches["ring"].to_numpy()
         # Plain lists: a frame cut and read for each ring costs more than all that is drawn.
         self._touches = {
             name: touches[name].to_list() for name in ("account", "node", "side", "users", "pos")
         }
-        self._touch_bounds = np.searchsorted(rings, np.arange(len(grounds.density) + 1))
+        self._touch_bounds = np.searchsorted(of_touches, np.arange(len(grounds.density) + 1))
         links, member = grounds.links, grounds.member
         left = member[links.a]
-        inside = np.flatnonzero((left >= 0) & (left == member[links.b]))
+        inside = np.flatnonzero((left >= rings.start) & (left < rings.stop) & (left == member[links.b]))
         order = inside[np.lexsort((-links.weight[inside], left[inside]))]
         self._links = order
         self._link_bounds = np.searchsorted(left[order], np.arange(len(grounds.density) + 1))

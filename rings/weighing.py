@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from features import profiles, view_of
+from graph_etl.progress import silent
 from rings.behaviour import behaviour_neighbours, ranks_of
 from rings.communities import CommunityConfig
 from rings.kernel import SYNCHRONY
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from features.visibility import Graph
     from graph_etl import Snapshot
+    from graph_etl.progress import Progress
+    from rings.spread import Spread
     from rings.yardstick import Yardstick
 
 LEARNED: Final = CommunityConfig(resolution=0.25)
@@ -93,7 +96,13 @@ class Weighing:
         return pairs.uncut(self.snapshot, self.horizon)
 
     def weighed(
-        self, links: Links, pairs: Pairs | None = None, order: NDArray[np.int64] | None = None
+        self,
+        links: Links,
+        pairs: Pairs | None = None,
+        order: NDArray[np.int64] | None = None,
+        *,
+        spread: Spread | None = None,
+        tell: Progress = silent,
     ) -> Links:
         r"""The weights that communities are found with.
 
@@ -107,6 +116,8 @@ class Weighing:
             pairs: What `pairs` gives, where it is known already.
             order: ``int64[A]``: whose behaviour and score each account is given, to undo what they have to do
                 with whom it meets.
+            spread: What runs the pieces; this process, one after another, if None.
+            tell: Told what is done.
 
         Returns:
             Links; those that only behaviour makes count as synchrony.
@@ -115,7 +126,7 @@ class Weighing:
             return links
         if pairs is None:
             pairs = self.pairs(links, None if order is None else self._profiles[order])
-        weight = np.sqrt(self.model.probability(pairs))
+        weight = np.sqrt(self.model.probability(pairs, spread=spread, tell=tell))
         if self.scores is not None:
             given = np.asarray(self.scores, np.float64)
             # An account without a score stands in nobody's way.
