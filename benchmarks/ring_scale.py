@@ -100,7 +100,12 @@ def measure(place: Path, seed: int, *, whole_null: bool = False) -> dict[str, ob
     sys.modules["rings.find"].communities = timed  # type: ignore[attr-defined]
     marks: list[tuple[str, float]] = []
     start, processor = time.perf_counter(), time.process_time()
-    run = module(snapshot, seed=seed, progress=lambda step: marks.append((step, time.perf_counter())))
+
+    def mark(step: str, *_: int) -> None:
+        if not marks or marks[-1][0] != step:
+            marks.append((step, time.perf_counter()))
+
+    run = module(snapshot, seed=seed, progress=mark)
     end, processor = time.perf_counter(), time.process_time() - processor
     ends = [at for _, at in marks[1:]] + [end]
     return {

@@ -8,6 +8,7 @@ __all__ = [
     "SageSettings",
     "embed_over_ray",
     "etl_over_ray",
+    "rings_over_ray",
     "score_accounts",
     "score_here",
     "score_over_ray",
@@ -17,6 +18,7 @@ __all__ = [
 from ray_jobs.embedding import embed_over_ray
 from ray_jobs.errors import RayMissing
 from ray_jobs.etl import etl_over_ray
+from ray_jobs.rings import rings_over_ray
 from ray_jobs.sage_training import SageSettings
 from ray_jobs.scoring import score_accounts, score_here, score_over_ray
 from ray_jobs.training import train_over_ray

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import re
-from typing import Any, Final
+import time
+from typing import TYPE_CHECKING, Any, Final
 
+from ray_jobs.code import code_version
 from ray_jobs.errors import PlaceError
 from ray_jobs.places import store_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OTHERS: Final = 3
+"""Runs of a kind that were cut short and may still be taken up, beside the one that runs."""
+
+STALE_S: Final = 14 * 86_400.0
+"""Seconds after which nobody takes up a run any more: the data has moved on."""
+
+_BEGUN: Final = "begun"
 
 MISSING: Final = object()
 """Stands for a piece that nobody has finished."""
@@ -29,6 +43,45 @@ class Kept:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._system, self._root = store_of(self.url)
+
+    @classmethod
+    def of_run(cls, root: str, kind: str, words: Sequence[Any]) -> Kept:
+        """The pieces of a run: those of the same run, if it was begun before.
+
+        What other runs left that never came to their end is bounded: beside this one the `OTHERS` that were
+        begun last stay, and none that was begun more than `STALE_S` ago.
+
+        Args:
+            root: Folder or address in which runs keep their pieces.
+            kind: ``train``, ``rings`` or what else it is.
+            words: All that the pieces depend on but for the code, by `repr`.
+
+        Returns:
+            The pieces.
+
+        Raises:
+            PlaceError: If the store cannot be reached or written.
+        """
+        told = repr([*words, code_version()])
+        kept = cls(f"{root.rstrip('/')}/{kind}-{hashlib.sha256(told.encode()).hexdigest()[:16]}")
+        kept.keep(_BEGUN, time.time())
+        kept._sweep(kind)
+        return kept
+
+    def _sweep(self, kind: str) -> None:
+        """Drop what runs left that were begun long ago, or before many others."""
+        root, _, own = self._root.rpartition("/")
+        begun: list[tuple[float, str]] = []
+        for path in self._system.ls(root, detail=False):
+            name = str(path).rstrip("/").rpartition("/")[2]
+            if re.fullmatch(f"{kind}-[0-9a-f]{{16}}", name) and name != own:
+                at = Kept(self._system.unstrip_protocol(f"{root}/{name}")).read(_BEGUN)
+                # One without was left by an earlier version.
+                begun.append((at if isinstance(at, float) else 0.0, name))
+        begun.sort(reverse=True)
+        for place, (at, name) in enumerate(begun):
+            if place >= OTHERS or at < time.time() - STALE_S:
+                self._system.rm(f"{root}/{name}", recursive=True)
 
     def read(self, name: str) -> Any:
         """A finished piece.

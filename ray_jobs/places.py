@@ -11,9 +11,11 @@ import socket
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from graph_etl import Snapshot
 from graph_etl.workspace import sync_folder
 from ray_jobs.errors import PlaceError
 
@@ -159,6 +161,22 @@ def fetched(place: Place) -> Path:
             shutil.rmtree(left, ignore_errors=True)
         _fetch(place, cache / f".{name}.{os.getpid()}.partial", target)
     return target
+
+
+@lru_cache(maxsize=2)
+def opened(place: Place) -> Snapshot:
+    """A snapshot of this node, mapped into memory once by each process that asks for it.
+
+    Args:
+        place: Where it is.
+
+    Returns:
+        The snapshot.
+
+    Raises:
+        PlaceError: See `fetched`.
+    """
+    return Snapshot.open(fetched(place))
 
 
 def _fetch(place: Place, partial: Path, target: Path) -> None:

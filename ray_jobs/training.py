@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import operator
-from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -15,12 +12,12 @@ import numpy as np
 from graph_etl import Snapshot
 from ray_jobs.cluster import connected
 from ray_jobs.kept import MISSING, Kept, name_of
-from ray_jobs.places import Place, fetched, within_reach
+from ray_jobs.pieces import Pieces
+from ray_jobs.places import Place, opened, within_reach
 from ray_jobs.sage_training import SageSettings, fit_over_ray
-from ray_jobs.spreading import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -92,8 +89,7 @@ def train_over_ray(
     with workspace.alone("training"), connected(address) as ray:
         place = within_reach(snapshot.path, store)
         words = [place.content_hash, seed, split, model, budget_s, sorted(without), threads, settings]
-        key = hashlib.sha256(repr(words).encode()).hexdigest()[:16]
-        kept = Kept(f"{store or (workspace.path / 'ray').resolve()}/train-{key}")
+        kept = Kept.of_run(store or str((workspace.path / "ray").resolve()), "train", words)
         over = OverRay(ray, place, kept, settings, threads)
         bundle = gnn.train(
             snapshot,
@@ -112,7 +108,7 @@ def train_over_ray(
     return bundle
 
 
-class OverRay:
+class OverRay(Pieces):
     """Runs pieces as Ray tasks, see `gnn.spread.Spread`; each is kept when it is done.
 
     Args:
@@ -124,56 +120,33 @@ class OverRay:
     """
 
     def __init__(self, ray: Any, place: Place, kept: Kept, sage: SageSettings, n_threads: int) -> None:
-        self._ray = ray
+        super().__init__(ray, kept, n_threads)
         self._place = place
-        self._kept = kept
         self._sage = sage
-        self._cpus = min(n_threads, _largest_node(ray))
-        self._stages: Counter[str] = Counter()
 
     def share(self, value: T) -> Shared[T]:
         """See `gnn.spread.Spread`: a snapshot by its place, all else through each node's object store."""
-        return _Handed(self._ray, self._place if isinstance(value, Snapshot) else None, value)
+        return _Handed(self.ray, self._place if isinstance(value, Snapshot) else None, value)
 
     def parts(self, n: int) -> list[NDArray[np.int64]]:
         """See `gnn.spread.Spread`."""
         return np.array_split(np.arange(n, dtype=np.int64), max(1, math.ceil(n / PART_ACCOUNTS)))
-
-    def each(self, stage: str, pieces: Sequence[Callable[[], T]], tell: Tell) -> list[T]:
-        """See `gnn.spread.Spread`."""
-        turn = self._turn(stage)
-        names = [name_of(stage, turn, number) for number in range(len(pieces))]
-        found = {number: self._kept.read(name) for number, name in enumerate(names)}
-        missing = [number for number, value in found.items() if value is MISSING]
-        tell(stage, len(pieces) - len(missing), len(pieces))
-        calls = ((pieces[number],) for number in missing)
-        for done, (at, value) in enumerate(spread(self._ray, operator.call, calls, cpus=self._cpus), start=1):
-            number = missing[at]
-            self._kept.keep(names[number], value)
-            found[number] = value
-            tell(stage, len(pieces) - len(missing) + done, len(pieces))
-        return [_own(found[number]) for number in range(len(pieces))]
 
     def fit_sage(self, stage: str, problem: SageProblem, tell: Tell) -> Sage:
         """See `gnn.spread.Spread`: a piece like any other with one processor's worker, else in Ray Train."""
         handed = self.share(problem)
         if self._sage.workers == 1 and not self._sage.gpu:
             return self.each(stage, [partial(_fit, handed)], tell)[0]
-        name = name_of(stage, self._turn(stage), 0)
+        name = name_of(stage, self.turn(stage), 0)
         tell(stage, 0, 1)
-        kept = self._kept.read(name)
+        kept = self.kept.read(name)
         model: Sage = kept
         if kept is MISSING:
-            cpus = max(1, min(self._cpus, _processors(self._ray) // self._sage.workers))
-            model = fit_over_ray(handed, self._sage, name=f"{name}.fit", store=self._kept.url, cpus=cpus)
-            self._kept.keep(name, model)
+            cpus = max(1, min(self.cpus, _processors(self.ray) // self._sage.workers))
+            model = fit_over_ray(handed, self._sage, name=f"{name}.fit", store=self.kept.url, cpus=cpus)
+            self.kept.keep(name, model)
         tell(stage, 1, 1)
         return model
-
-    def _turn(self, stage: str) -> int:
-        """How often a stage of this name was begun before."""
-        self._stages[stage] += 1
-        return self._stages[stage] - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +156,7 @@ class _OpenedThere:
     place: Place
 
     def get(self) -> Snapshot:
-        return _opened(self.place)
-
-
-@lru_cache(maxsize=2)
-def _opened(place: Place) -> Snapshot:
-    return Snapshot.open(fetched(place))
+        return opened(self.place)
 
 
 class _Handed:
@@ -228,16 +196,6 @@ class _Taken:
 
 def _fit(problem: Shared[SageProblem]) -> Sage:
     return problem.get().fit()
-
-
-def _own(value: T) -> T:
-    """The value; an array in memory of its own: out of the object store it can only be read."""
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _largest_node(ray: Any) -> int:
-    """Processors of the largest node: a piece that asks for more would wait for ever."""
-    return max([1, *(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])])
 
 
 def _processors(ray: Any) -> int:

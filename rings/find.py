@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from graph_etl import NO_TIME
+from graph_etl.progress import silent
 from rings.benign import CONFIRMED, OPEN, Confirmed, Standing, confirmed_piece, matched, standing_of
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from graph_etl import Snapshot
+    from graph_etl.progress import Progress
     from rings.spread import Shared, Spread
 
 _HOUR_MS = 3_600_000
@@ -76,7 +78,7 @@ def find(
     benign: Sequence[Confirmed] = (),
     base: RingsRun | None = None,
     spread: Spread | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> RingsRun:
     """Find the rings of a snapshot.
 
@@ -99,7 +101,7 @@ def find(
         base: An earlier run to measure by, see `rings.yardstick`: its pair model, its ranks of behaviour and
             its null model stand in for new ones. None: all is found anew.
         spread: What runs the independent pieces; this process if None. The run is the same.
-        progress: Called with what is being done.
+        progress: Told what is done: the step, how many pieces of it, of how many.
 
     Returns:
         The rings, the best rank first.
@@ -107,12 +109,7 @@ def find(
     Raises:
         CannotBuildOn: If platform, spec, bundle or settings are others than those of ``base``.
     """
-    over = spread or InTurn()
-
-    def tell(step: str, *_: int) -> None:
-        if progress is not None:
-            progress(step)
-
+    over, tell = spread or InTurn(), progress or silent
     config = link_config or LinkConfig()
     horizon = snapshot.end_horizon
     n_accounts = snapshot.n_accounts
@@ -128,7 +125,7 @@ def find(
     if base is not None and base.pair_model is None:
         taught = 0
     if taught >= MIN_GROUPS or (base is not None and base.pair_model is not None):
-        tell("pair model")
+        tell("pairs", 0, 1)
         pairs = weighing.pairs(links)
         if base is not None and base.pair_model is not None:
             learned: PairModel | None = PairModel(

@@ -200,7 +200,7 @@ def _refresh(
             seed=seed,
             bundle=version,
             benign=benign_groups(workspace.path),
-            progress=lambda step: tell(step, 0, 1),
+            progress=tell,
         )
         with workspace.new_folder("rings", found.id) as folder:
             found.write(folder)

@@ -1,11 +1,27 @@
 """`ringwatch rings`: who acts together, ranked, each ring in plain words."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ringwatch.console import Outcome, Screen
 from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rings import RingsRun
+
+TopOption = Annotated[int, typer.Option(metavar="N", min=0, help="Rings to show in words.")]
+FullOption = Annotated[
+    bool,
+    typer.Option(
+        "--full",
+        help="Learn anew which pairs act together and what chance makes, also where the run before did.",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,14 +47,8 @@ def _rings(
         str | None,
         typer.Option("--reason", metavar="TEXT", help="Why it is benign. Write no identifier into it."),
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=0, help="Rings to show in words.")] = 10,
-    full: Annotated[
-        bool,
-        typer.Option(
-            "--full",
-            help="Learn anew which pairs act together and what chance makes, also where the run before did.",
-        ),
-    ] = False,
+    top: TopOption = 10,
+    full: FullOption = False,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -107,13 +117,22 @@ def judge_ring(options: Options, ring: str, *, is_benign: bool, reason: str | No
     )
 
 
-def find_rings(options: Options, *, top: int = 10, full: bool = False) -> None:
+def find_rings(
+    options: Options,
+    *,
+    top: int = 10,
+    full: bool = False,
+    by: Callable[..., RingsRun] | None = None,
+    command: str = "rings",
+) -> None:
     """Find rings, write them and show the first ones.
 
     Args:
         options: The common options.
         top: Rings to show in words.
         full: Build on no earlier run.
+        by: What finds them, as `rings.find` does; that itself if None.
+        command: Name of the command, for its outcome.
     """
     import rings
     from graph_etl import Workspace
@@ -132,7 +151,7 @@ def find_rings(options: Options, *, top: int = 10, full: bool = False) -> None:
         why = why_anew(snapshot, previous.manifest, asked) or ""
     base = previous if not why else None
     with options.screen.progress() as progress:
-        run = rings.find(
+        run = (by or rings.find)(
             snapshot,
             None if scores.bundle is None else scores.score,
             previous=previous,
@@ -140,7 +159,7 @@ def find_rings(options: Options, *, top: int = 10, full: bool = False) -> None:
             bundle=scores.bundle,
             benign=benign_groups(options.workspace),
             base=base,
-            progress=lambda step: progress(step, 0, 1),
+            progress=progress,
         )
         progress("writing rings", 0, 1)
         with place.new_folder("rings", run.id) as folder:
@@ -189,7 +208,7 @@ def find_rings(options: Options, *, top: int = 10, full: bool = False) -> None:
     }
     options.screen.finish(
         Outcome(
-            "rings",
+            command,
             options.workspace,
             result,
             wrote=(place.path_of("rings", run.id),),

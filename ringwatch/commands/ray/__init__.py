@@ -4,7 +4,7 @@ __all__ = ["add_to"]
 
 import typer
 
-from ringwatch.commands.ray import demo, embed, etl, score, submit, train, tune
+from ringwatch.commands.ray import demo, embed, etl, rings, score, submit, train, tune
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     )
     etl.add_to(group)
     train.add_to(group)
+    rings.add_to(group)
     tune.add_to(group)
     embed.add_to(group)
     score.add_to(group)
