@@ -59,6 +59,8 @@ class Grounds:
         in_step: What behaviour alone would make of pairs, see `rings.minimal.behaviour_alone`; None where
             links say of themselves what is synchrony.
         compared: The rings held against honest stories without any verdict, where that was done already.
+        everyone: ``int32[A]``, membership in all rings of the run, by its own numbers, where ``member`` holds
+            only those that are told of; None where that is all of them.
     """
 
     snapshot: Snapshot
@@ -75,6 +77,12 @@ class Grounds:
     unweighed: Links | None = None
     in_step: Links | None = None
     compared: Honest | None = None
+    everyone: NDArray[np.int32] | None = None
+
+    @property
+    def homes(self) -> NDArray[np.int32]:
+        """``int32[A]``, membership in all rings of the run, see ``everyone``."""
+        return self.member if self.everyone is None else self.everyone
 
     @cached_property
     def honest(self) -> Honest:

@@ -14,7 +14,9 @@ import polars as pl
 
 from graph_etl import NO_TIME
 from graph_etl.progress import silent
-from rings.benign import CONFIRMED, OPEN, Confirmed, Standing, confirmed_piece, matched, standing_of
+from rings.benign import CONFIRMED, OPEN, Confirmed, confirmed_piece, matched, standing_of
+from rings.benign import Standing as BenignStanding
+from rings.carried import Carried, account_names, account_prints, names_hash, thing_prints, way_prints
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
 from rings.honest import EXPLAINED, honest
@@ -29,14 +31,22 @@ from rings.pairs import MIN_GROUPS, PairModel, learn_pairs
 from rings.pictures import Pictures
 from rings.roles import ROLES, confidence, roles, ties
 from rings.run import FORMAT, RingsRun, pack
-from rings.significance import GroupSums, benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
+from rings.significance import (
+    SIGNIFICANT,
+    GroupSums,
+    benjamini_hochberg,
+    group_sums,
+    shrunken_mean,
+    tail_p_values,
+)
 from rings.spread import InTurn
-from rings.weighing import LEARNED, Weighing
+from rings.touched import Standing, regrouped, told_numbers
+from rings.weighing import LEARNED, LEAST, Weighing
 from rings.words import headline, sentences
 from rings.yardstick import CannotBuildOn, Yardstick, size_of, why_anew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,11 +60,8 @@ _NULL_GROUPS = 300
 _NULL_RUNS = 4
 # Accounts at the platform's mean score that a ring's mean score is drawn towards.
 _SHRINK = 3.0
-_SIGNIFICANT = 0.05
 # Rings that are put into words in one piece of work.
 _RINGS_OF_PIECE = 512
-# What a run that builds on another does not find anew; without a pair model there are no ranks.
-_TAKEN_OVER = ["null model", "pair model", "ranks of behaviour"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +105,9 @@ def find(
         bundle: Version of the bundle that the scores came from, for the record.
         benign: Groups that people confirmed to be benign: as long as they have not changed they rank after
             all others, see `rings.benign`.
-        base: An earlier run to measure by, see `rings.yardstick`: its pair model, its ranks of behaviour and
-            its null model stand in for new ones. None: all is found anew.
+        base: An earlier run to measure by, see `rings.yardstick`: its pair model, its ranks of behaviour and,
+            with the same bundle, its null model stand in for new ones. If it is ``previous`` too, what no new
+            event touches stays as it is there, see `rings.touched`. None: all is found anew.
         spread: What runs the independent pieces; this process if None. The run is the same.
         progress: Told what is done: the step, how many pieces of it, of how many.
 
@@ -107,7 +115,7 @@ def find(
         The rings, the best rank first.
 
     Raises:
-        CannotBuildOn: If platform, spec, bundle or settings are others than those of ``base``.
+        CannotBuildOn: If platform, spec or settings are others than those of ``base``.
     """
     over, tell = spread or InTurn(), progress or silent
     config = link_config or LinkConfig()
@@ -118,8 +126,8 @@ def find(
     if scores is not None and np.isnan(scores).all():
         scores = None
     label = snapshot.labels() if verdicts is None else np.asarray(verdicts)
-    yardstick = None if base is None else _taken_over(snapshot, base, bundle, seed, config)
-    weighing = Weighing(snapshot, horizon, config, scores, yardstick=yardstick)
+    kept = None if base is None else _taken_over(snapshot, base, seed, config)
+    weighing = Weighing(snapshot, horizon, config, scores, yardstick=kept)
     unweighed, pairs = links, None
     taught = snapshot.groups.filter(pl.col("role") == "train").select("mapping", "group").n_unique()
     if base is not None and base.pair_model is None:
@@ -136,49 +144,78 @@ def find(
         weighing = replace(weighing, model=learned)
         links = weighing.weighed(unweighed, pairs, spread=over, tell=tell)
     grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
-    steps: list[Callable[[], Any]] = [partial(_grouped, over.share(links), n_accounts, grouping, seed)]
-    if yardstick is None:
+    prints = account_prints(snapshot, label)
+    standing = None
+    if base is not None and previous is not None and previous.id == base.id:
+        standing = Standing.of(base, snapshot, prints, grouping)
+    if standing is None:
+        steps: list[Callable[[], Any]] = [partial(_grouped, over.share(links), n_accounts, grouping, seed)]
+    else:
+        settled = standing.settled(links, config.least_weight if weighing.model is None else LEAST)
+        steps = [partial(_regrouped, over.share((links, standing.member, settled.moved)), grouping, seed)]
+    if kept is None or base is None or base.manifest["bundle"] != bundle:
         # A copy without what it has worked out so far, which is larger than the work to do it again.
         steps.append(partial(_measured, over.share(replace(weighing)), grouping, seed, bool(len(links))))
     member, *measured = over.each("communities, null model", steps, tell)
-    yardstick = yardstick or measured[0]
-    in_step = None if pairs is None else behaviour_alone(weighing, pairs, member)
+    n_rings = int(member.max(initial=-1)) + 1
+    yardstick: Yardstick = _one_of(kept, measured, n_rings)
+    things = thing_prints(snapshot, member, n_rings)
+    stands, likely = np.zeros(n_rings, np.bool_), np.zeros(n_rings)
+    if standing is not None:
+        standing = standing.held_against(member)
+        stands = standing.untouched(member, settled, things)
+        likely[stands] = standing.compared[stands]
+        links = settled.links(np.append(stands, [False])[member])
     tested = _test(yardstick, links, member)
     known = label == 1
     # Without verdicts: those are told of and move no ring.
-    compared = honest(snapshot, member, horizon=horizon)
-    score, rank_of = _rank(scores, member, tested, compared.probability)
+    fresh = np.flatnonzero(~stands)
+    likely[fresh] = honest(snapshot, told_numbers(member, fresh), horizon=horizon).probability
+    score, rank_of = _rank(scores, member, tested, likely)
     inside = member >= 0
     member[inside] = rank_of[member[inside]]
     order = np.argsort(rank_of, kind="stable")
-    accounts = np.flatnonzero(member >= 0)
-    accounts = accounts[np.argsort(member[accounts], kind="stable")]
-    pointers = np.concatenate([[0], np.cumsum(np.bincount(member[accounts], minlength=len(order)))])
+    accounts = _accounts_of(member, n_rings)
+    pointers = np.cumsum([0, *map(len, accounts)])
+    everybody = np.concatenate([np.zeros(0, np.int64), *accounts])
+    nearest = nearest_bad(snapshot, everybody, pointers, known, horizon)
+    ways = way_prints(snapshot, nearest)
+    names = _identities(snapshot, accounts, previous)
+    groups = _confirmed(snapshot, accounts, names.ids, benign)
+    density, p_value, q_value = (
+        column[order] for column in (tested.sums.density, tested.p_value, tested.q_value)
+    )
+    stands = stands[order]
+    if standing is not None:
+        standing = standing.ordered(order)
+        stands &= standing.still(ways, q_value)
+        stands &= np.array([ring not in groups for ring in names.ids], np.bool_)
+    told = np.flatnonzero(~stands)
+    here = told_numbers(member, told)
     grounds = Grounds(
         snapshot=snapshot,
         horizon=horizon,
-        member=member,
+        member=here,
         links=links,
         known_bad=known,
-        density=tested.sums.density[order],
-        p_value=tested.p_value[order],
-        q_value=tested.q_value[order],
-        nearest=nearest_bad(snapshot, accounts, pointers, known, horizon),
+        density=density[told],
+        p_value=p_value[told],
+        q_value=q_value[told],
+        nearest=[nearest[ring] for ring in told],
         grouping=grouping,
         config=config,
         unweighed=None if weighing.model is None else unweighed,
-        in_step=in_step,
-        compared=compared.take(order),
+        in_step=None if pairs is None else behaviour_alone(weighing, pairs, here),
+        everyone=None if len(told) == n_rings else member,
     )
     grounds.minimal  # noqa: B018 - worked out once, not in each piece
     shared = over.share(grounds)
     pieces, outside = over.each("evidence", [partial(_evidence, shared), partial(_left_out, shared)], tell)
-    names = _identities(snapshot, grounds, previous)
-    standings = _standings(snapshot, grounds, pieces, names.ids, benign)
-    members, role_names, firmness = _members(snapshot, grounds, names)
+    standings = _standings(snapshot, grounds, pieces, [names.ids[ring] for ring in told], groups)
+    members, role_names, firmness = _members(snapshot, grounds, accounts, names)
     drawn = over.share((role_names, firmness, names.ids))
-    starts = range(0, len(order), _RINGS_OF_PIECE)
-    told = over.each(
+    starts = range(0, len(told), _RINGS_OF_PIECE)
+    in_words = over.each(
         "words",
         [
             partial(_explain, shared, drawn, at, pieces[rows], outside[rows])
@@ -187,29 +224,47 @@ def find(
         ],
         tell,
     )
-    words = [one for part, _ in told for one in part]
-    packed = [one for _, part in told for one in part]
+    words, packed, status = [""] * n_rings, [b""] * n_rings, [OPEN] * n_rings
+    benign_odds = np.zeros(n_rings)
+    benign_odds[told] = grounds.honest.probability
+    rows = [row for said, rest in in_words for row in zip(said, rest, strict=True)]
+    for ring, row, found in zip(told, rows, standings, strict=True):
+        words[ring], packed[ring] = row
+        status[ring] = OPEN if found is None else found.status
+    if standing is not None:
+        members = standing.roles_of_before(members, stands)
+        for ring in np.flatnonzero(stands):
+            words[ring], benign_odds[ring], packed[ring] = standing.told(int(ring), float(q_value[ring]))
     table = pl.DataFrame(
         {
             "ring": names.ids,
-            "rank": np.arange(1, len(order) + 1, dtype=np.int32),
+            "rank": np.arange(1, n_rings + 1, dtype=np.int32),
             "score": score[order],
             "size": tested.sums.size[order].astype(np.int32),
-            "density": grounds.density,
-            "synchrony": _synchrony(snapshot, links, member, len(order)),
-            "p_value": grounds.p_value,
-            "q_value": grounds.q_value,
-            "honest": grounds.honest.probability,
-            "n_known_bad": np.bincount(member[known & (member >= 0)], minlength=len(order)).astype(np.int32),
+            "density": density,
+            "synchrony": _synchrony(snapshot, links, member, n_rings),
+            "p_value": p_value,
+            "q_value": q_value,
+            "honest": benign_odds,
+            "n_known_bad": np.bincount(member[known & (member >= 0)], minlength=n_rings).astype(np.int32),
             "words": pl.Series(words, dtype=pl.String),
             "parents": pl.Series(names.parents, dtype=pl.List(pl.String)),
-            "status": pl.Series(
-                [OPEN if found is None else found.status for found in standings], dtype=pl.String
-            ),
+            "status": pl.Series(status, dtype=pl.String),
         },
         schema_overrides={"ring": pl.String, "synchrony": pl.Float64},
     )
-    table, members, packed = _silent_last(table, members, packed, standings)
+    last = np.argsort(np.array(status) == CONFIRMED, kind="stable")
+    table, members, packed = _silent_last(table, members, packed, last)
+    carried = Carried(
+        links,
+        account_names(snapshot),
+        prints,
+        things[order][last],
+        ways[last],
+        likely[order][last],
+        snapshot.n_nodes,
+        names_hash(snapshot, snapshot.n_nodes),
+    )
     manifest = {
         "format": FORMAT,
         "snapshot": snapshot.id,
@@ -224,8 +279,9 @@ def find(
         "scored": scores is not None,
         "counts": {
             "links": len(links),
-            "rings": len(order),
-            "significant": int((grounds.q_value < _SIGNIFICANT).sum()),
+            "rings": n_rings,
+            "untouched": int(stands.sum()),
+            "significant": int((q_value < SIGNIFICANT).sum()),
             "members": members.height,
             "benign_confirmed": int((table["status"] == CONFIRMED).sum()),
             "null_runs": yardstick.runs,
@@ -234,12 +290,33 @@ def find(
         },
         "ended": names.ended,
         "base": _base_of(snapshot, base),
-        "taken_over": [] if base is None else _TAKEN_OVER[: 3 if weighing.model is not None else 1],
+        "taken_over": [] if base is None else _taken(weighing, measured_anew=bool(measured)),
         "changed": None if previous is None else _changed(previous, table, members),
     }
     model = None if weighing.model is None else weighing.model.text
     manifest["id"] = _run_id(manifest, table, members, packed, model)
-    return RingsRun(manifest["id"], manifest, table, members, packed, model, yardstick)
+    return RingsRun(manifest["id"], manifest, table, members, packed, model, yardstick, carried)
+
+
+def _accounts_of(member: NDArray[np.int32], n_rings: int) -> list[NDArray[np.int64]]:
+    """Accounts of each ring, ascending."""
+    inside = np.flatnonzero(member >= 0)
+    inside = inside[np.argsort(member[inside], kind="stable")]
+    ends = np.searchsorted(member[inside], np.arange(1, n_rings))
+    return list(np.split(inside, ends)) if n_rings else []
+
+
+def _taken(weighing: Weighing, *, measured_anew: bool) -> list[str]:
+    learned = [] if weighing.model is None else ["pair model", "ranks of behaviour"]
+    return learned if measured_anew else ["null model", *learned]
+
+
+def _one_of(kept: Yardstick | None, measured: Sequence[Yardstick], n_rings: int) -> Yardstick:
+    """What the platform is measured by: what was kept, or what was measured by the ranks that were kept."""
+    if not measured and kept is not None:
+        return kept
+    found = replace(measured[0], most=max(n_rings, measured[0].most))
+    return found if kept is None else found.ranked_by(kept)
 
 
 def _base_of(snapshot: Snapshot, base: RingsRun | None) -> dict[str, Any]:
@@ -269,11 +346,9 @@ def _changed(previous: RingsRun, table: pl.DataFrame, members: pl.DataFrame) -> 
     }
 
 
-def _taken_over(
-    snapshot: Snapshot, base: RingsRun, bundle: str | None, seed: int, config: LinkConfig
-) -> Yardstick:
+def _taken_over(snapshot: Snapshot, base: RingsRun, seed: int, config: LinkConfig) -> Yardstick:
     """What an earlier run measured by, if it fits."""
-    asked = {"bundle": bundle, "seed": seed, "links": config.model_dump()}
+    asked = {"seed": seed, "links": config.model_dump()}
     why = why_anew(snapshot, base.manifest, asked)
     if why is not None or base.yardstick is None:
         raise CannotBuildOn(base.id, why or "the run before kept nothing to measure by")
@@ -307,7 +382,8 @@ def _measured(given: Shared[Weighing], grouping: CommunityConfig, seed: int, any
 def _test(yardstick: Yardstick, links: Links, member: NDArray[np.int32]) -> _Tested:
     """Compare the groups with those that the same steps find where nobody acts together."""
     sums = group_sums(links, member)
-    most = max(len(sums.size), yardstick.most)
+    # By as many groups as there were when the platform was measured: one more elsewhere changes no p-value.
+    most = max(1, yardstick.most)
     p_value = tail_p_values(sums.tightness, yardstick.null, yardstick.runs * yardstick.share, most)
     return _Tested(sums, p_value, benjamini_hochberg(p_value))
 
@@ -340,20 +416,32 @@ def _rank(
     score = np.clip(mean * np.sqrt(tight), 0.0, 1.0)
     # Rings that something honest explains come after the suspicious ones, those that chance could have made
     # after all others, whatever their members' scores.
-    last = np.where(tested.q_value >= _SIGNIFICANT, 2, honest >= EXPLAINED)
+    last = np.where(tested.q_value >= SIGNIFICANT, 2, honest >= EXPLAINED)
     order = np.lexsort((-sums.size, -score, last))
     rank_of = np.empty(n_rings, np.int64)
     rank_of[order] = np.arange(n_rings)
     return score, rank_of
 
 
-def _identities(snapshot: Snapshot, grounds: Grounds, previous: RingsRun | None) -> Identities:
+def _identities(
+    snapshot: Snapshot, rings: Sequence[NDArray[np.int64]], previous: RingsRun | None
+) -> Identities:
     before: dict[str, list[str]] = {}
     if previous is not None:
         for ring, account_id in previous.members.select("ring", "account_id").iter_rows():
             before.setdefault(ring, []).append(account_id)
     node = np.asarray(snapshot.account_node)
-    return identify([snapshot.node_keys[node[accounts]] for accounts in grounds.accounts], before)
+    return identify([snapshot.node_keys[node[accounts]] for accounts in rings], before)
+
+
+def _confirmed(
+    snapshot: Snapshot, rings: Sequence[NDArray[np.int64]], ids: list[str], benign: Sequence[Confirmed]
+) -> dict[str, Confirmed]:
+    """By ring the group that people called benign."""
+    if not benign:
+        return {}
+    node = np.asarray(snapshot.account_node)
+    return matched(benign, {ring: snapshot.node_keys[node[rings[at]]] for at, ring in enumerate(ids)})
 
 
 def _standings(
@@ -361,34 +449,27 @@ def _standings(
     grounds: Grounds,
     pieces: list[list[Evidence]],
     ids: list[str],
-    benign: Sequence[Confirmed],
-) -> list[Standing | None]:
+    groups: Mapping[str, Confirmed],
+) -> list[BenignStanding | None]:
     """What became of the groups that people called benign; what they said joins the evidence."""
-    standings: list[Standing | None] = [None] * len(ids)
-    if not benign:
-        return standings
-    accounts = np.concatenate([np.zeros(0, np.int64), *grounds.accounts])
-    names = snapshot.node_keys[np.asarray(snapshot.account_node)[accounts]]
-    ends = np.cumsum([0, *map(len, grounds.accounts)])
-    inside = {ring: names[ends[at] : ends[at + 1]] for at, ring in enumerate(ids)}
-    groups = matched(benign, inside)
+    standings: list[BenignStanding | None] = [None] * len(ids)
     for at, ring in enumerate(ids):
         if ring in groups:
-            bad = grounds.known_bad[grounds.accounts[at]]
-            known = [name for name, is_bad in zip(inside[ring], bad, strict=True) if is_bad]
-            found = standings[at] = standing_of(groups[ring], inside[ring], known, pieces[at])
+            accounts = grounds.accounts[at]
+            inside = snapshot.node_keys[np.asarray(snapshot.account_node)[accounts]]
+            bad = grounds.known_bad[accounts]
+            known = [name for name, is_bad in zip(inside, bad, strict=True) if is_bad]
+            found = standings[at] = standing_of(groups[ring], inside, known, pieces[at])
             pieces[at].append({"id": f"e{len(pieces[at]) + 1}", **confirmed_piece(found)})
     return standings
 
 
 def _silent_last(
-    table: pl.DataFrame, members: pl.DataFrame, packed: list[bytes], standings: list[Standing | None]
+    table: pl.DataFrame, members: pl.DataFrame, packed: list[bytes], order: NDArray[np.int64]
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[bytes]]:
     """Put the groups that people called benign after all others, in the order that they have."""
-    silent = np.array([found is not None and found.status == CONFIRMED for found in standings], np.bool_)
-    if not silent.any():
+    if (np.diff(order) == 1).all():
         return table, members, packed
-    order = np.argsort(silent, kind="stable")
     table = table[order].with_columns(rank=pl.int_range(1, len(order) + 1, dtype=pl.Int32))
     place = table.select("ring", place=pl.int_range(pl.len()))
     members = members.join(place, on="ring", how="left", maintain_order="left")
@@ -396,9 +477,9 @@ def _silent_last(
 
 
 def _members(
-    snapshot: Snapshot, grounds: Grounds, names: Identities
+    snapshot: Snapshot, grounds: Grounds, rings: Sequence[NDArray[np.int64]], names: Identities
 ) -> tuple[pl.DataFrame, list[str], NDArray[np.float64]]:
-    member, links = grounds.member, grounds.links
+    member, links = grounds.homes, grounds.links
     inner, outer = ties(links, member)
     payers, payees = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     touches = grounds.contacts.touches
@@ -411,7 +492,7 @@ def _members(
     role = roles(member, inner, outer, np.concatenate(payers), np.concatenate(payees))
     role_names = [ROLES[number] if number >= 0 else "" for number in role]
     firmness = np.where(member >= 0, confidence(inner, outer), 0.0)
-    accounts = np.concatenate([np.zeros(0, np.int64), *grounds.accounts])
+    accounts = np.concatenate([np.zeros(0, np.int64), *rings])
     members = pl.DataFrame(
         {
             "ring": pl.Series([names.ids[ring] for ring in member[accounts]], dtype=pl.String),
@@ -430,6 +511,12 @@ def _grouped(
     links: Shared[Links], n_accounts: int, grouping: CommunityConfig, seed: int
 ) -> NDArray[np.int32]:
     return communities(links.get(), n_accounts, grouping, seed)
+
+
+def _regrouped(
+    given: Shared[tuple[Links, NDArray[np.int32], NDArray[np.bool_]]], grouping: CommunityConfig, seed: int
+) -> NDArray[np.int32]:
+    return regrouped(*given.get(), grouping, seed)
 
 
 def _evidence(grounds: Shared[Grounds]) -> list[list[Evidence]]:

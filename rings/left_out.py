@@ -63,7 +63,7 @@ def left_out(grounds: Grounds) -> list[list[dict[str, Any]]]:
         For each ring at most `MOST` entries, the strongest first: ``account`` (index), ``account_id``,
         ``code`` (one of `REASONS`), ``strength`` (weight of its strongest link to a member; without a link,
         what sharing alone would have made of it), and the facts that the reason rests on; a ring is given
-        by its number, ``other``.
+        by its number among all, ``other``.
     """
     table = _linked(grounds)
     table = pl.concat([table, _sharing(grounds, table)])
@@ -210,8 +210,9 @@ class _Facts:
 
     def __init__(self, grounds: Grounds) -> None:
         self._grounds = grounds
-        links, member = grounds.links, grounds.member
+        links, member = grounds.links, grounds.homes
         n_accounts = len(member)
+        self._sizes = np.bincount(member[member >= 0], minlength=1)
         own, free = np.zeros(n_accounts), np.zeros(n_accounts)
         for one, other in ((links.a, links.b), (links.b, links.a)):
             weight = links.weight.astype(np.float64)
@@ -249,13 +250,13 @@ class _Facts:
         grouping = grounds.grouping
         n_cut = sum(1 for other in self._cut_of.get(account, []) if grounds.member[other] == ring)
         node = int(grounds.snapshot.account_node[account])
-        home = int(grounds.member[account])
+        home = int(grounds.homes[account])
         if n_cut:
             return {"code": "cut_by_person", "cut": n_cut}
         if int(grounds.snapshot.hub_since[node]) < grounds.horizon:
             return {"code": "is_hub"}
         if home >= 0:
-            others = max(1, len(grounds.accounts[home]) - 1)
+            others = max(1, int(self._sizes[home]) - 1)
             return {
                 "code": "other_ring",
                 "other": home,

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from rings.carried import Carried
 from rings.errors import RingsError, RingUnknown
 from rings.yardstick import Yardstick
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _PAIR_MODEL = "pair_model.txt"
 _YARDSTICK = "yardstick.npz"
+_CARRIED = "carried.npz"
 
 
 class Explanations(Protocol):
@@ -49,6 +51,7 @@ class RingsRun:
         explanations: For each ring of the table its explanation, packed.
         pair_model: The model that weighed the pairs, as LightGBM writes it; None if links kept their weights.
         yardstick: What the platform was measured by, for later runs; None in runs of before.
+        carried: By what a later run sees what was touched since; None in runs of before.
     """
 
     id: str
@@ -58,6 +61,7 @@ class RingsRun:
     explanations: Explanations = field(repr=False)
     pair_model: str | None = field(default=None, repr=False)
     yardstick: Yardstick | None = field(default=None, repr=False)
+    carried: Carried | None = field(default=None, repr=False)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -133,6 +137,8 @@ class RingsRun:
             (target / _PAIR_MODEL).write_text(self.pair_model, encoding="utf-8")
         if self.yardstick is not None:
             np.savez(target / _YARDSTICK, allow_pickle=False, **self.yardstick.arrays)
+        if self.carried is not None:
+            np.savez(target / _CARRIED, allow_pickle=False, **self.carried.arrays)
         text = json.dumps(self.manifest, indent=1, sort_keys=True)
         (target / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
@@ -161,11 +167,15 @@ class RingsRun:
                 " make them again with `ringwatch rings`"
             )
             raise RingsError(message)
-        model, measured = folder / _PAIR_MODEL, folder / _YARDSTICK
+        model, measured, left = (folder / name for name in (_PAIR_MODEL, _YARDSTICK, _CARRIED))
         yardstick = None
         if measured.exists():
             with np.load(measured, allow_pickle=False) as arrays:
                 yardstick = Yardstick.of({name: arrays[name] for name in Yardstick.ARRAYS})
+        carried = None
+        if left.exists():
+            with np.load(left, allow_pickle=False) as arrays:
+                carried = Carried.of({name: arrays[name] for name in Carried.ARRAYS})
         return cls(
             id=manifest["id"],
             manifest=manifest,
@@ -174,6 +184,7 @@ class RingsRun:
             explanations=_Stored(folder),
             pair_model=model.read_text(encoding="utf-8") if model.exists() else None,
             yardstick=yardstick,
+            carried=carried,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rings.links import Links
+
+SIGNIFICANT: Final = 0.05
+"""Rings with a q-value from here on rank after all others: chance could have made them."""
 
 # Shares of the null model's groups that a tail is fitted to, and the fewest of them. The heaviest tail
 # counts: a few large groups may lie far out while most are small.

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 LEARNED: Final = CommunityConfig(resolution=0.25)
 """How learned weights become communities: they lie higher than the weights of links."""
 
-# Pairs that weigh less never hold a ring together.
-_LEAST: Final = 0.1
+LEAST: Final = 0.1
+"""Links that a model weighed are dropped below this: they never hold a ring together."""
+
 # What is left of a pair's weight where both accounts look good: a ring of accounts that no score knows yet
 # must still be found.
 _FLOOR: Final = 0.3
@@ -135,7 +136,7 @@ class Weighing:
             together = np.sqrt(bad[pairs.links.a] * bad[pairs.links.b])
             weight = (weight * (_FLOOR + (1.0 - _FLOOR) * together)).astype(np.float32)
         source = np.where(pairs.links.source == 0, SYNCHRONY, pairs.links.source).astype(np.uint8)
-        return replace(pairs.links, weight=weight, source=source).take(weight >= _LEAST)
+        return replace(pairs.links, weight=weight, source=source).take(weight >= LEAST)
 
     def by_chance(
         self, graph: Graph, order: NDArray[np.int64], sample: NDArray[np.int64] | None = None

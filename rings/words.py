@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rings.benign import CONFIRMED
+from rings.significance import SIGNIFICANT
 from rings.wording import article, counted, listed, noun, number, plural, small
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from rings.evidence import Evidence
 
 _SIGN_UPS = frozenset({"signup", "sign_up", "sign-up", "registration", "register", "registered"})
-_SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _second_rank(piece: Evidence, shared: bool) -> bool:
     if piece["type"] == "synchrony":
         return shared
     if piece["type"] == "chance":
-        return bool(piece["q_value"] < _SIGNIFICANT)
+        return bool(piece["q_value"] < SIGNIFICANT)
     return bool(piece["type"] == "minimal")
 
 
@@ -231,7 +231,7 @@ def _synchrony(piece: Evidence) -> Sentence:
 
 
 def _chance(piece: Evidence) -> Sentence:
-    if piece["q_value"] >= _SIGNIFICANT:
+    if piece["q_value"] >= SIGNIFICANT:
         return Sentence("no tighter than groups that chance makes", (piece["id"],))
     one, many = piece["odds"]
     fewer = "fewer than " if many >= 1_000_000 else ""

@@ -8,7 +8,7 @@ all the rest anew: links, weights, groups, p- and q-values, evidence and words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -34,7 +34,7 @@ class Yardstick:
         null: ``float64[K]``, tightness of the groups that chance makes.
         runs: Runs of the null model that they came from.
         share: Share of the platform that each run dealt out.
-        most: Groups of the largest of these runs, on the whole platform.
+        most: Groups of the largest of these runs, on the whole platform, or of what was found there if more.
         places: For each column of the profiles that is compared by rank its place; None where no pair was.
         values: For each of them the values that it has, ascending.
         ranks: The rank of each value.
@@ -81,6 +81,17 @@ class Yardstick:
         if not places:
             split = [(), ()]
         return cls(arrays["null"], int(runs), share, int(most), places, split[0], split[1])
+
+    def ranked_by(self, other: Yardstick) -> Yardstick:
+        """The same with the ranks of another one.
+
+        Args:
+            other: The other one.
+
+        Returns:
+            A yardstick of both.
+        """
+        return replace(self, places=other.places, values=other.values, ranks=other.ranks)
 
     def ranked(self, profiles: NDArray[np.float32]) -> NDArray[np.float32]:
         """Columns by the ranks that their values had.
