@@ -10,6 +10,8 @@ PYTHON ?= python3
 TORCH ?=
 WORKSPACE ?= .ringwatch/demo/game_signups
 PORT ?= 8000
+# Processes that run `make test`; each takes up to 3 GiB.
+WORKERS ?= 2
 ARGS ?=
 
 # Threads that spin while they wait slow a busy machine down far more than they speed up an idle one.
@@ -51,7 +53,7 @@ serve: .venv/.core ## Keep the API and the console up on WORKSPACE (default: the
 	exec $(BIN)/ringwatch serve --workspace "$(WORKSPACE)" --port $(PORT) $(ARGS)
 
 test: .venv/.dev ## Run the tests, without the slow ones
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 test-all: .venv/.dev ## Run all tests, with the slow ones
 	@$(BIN)/python -m pytest $(ARGS)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from graph_etl import JournalRow
 from scoring_service.database.errors import JournalUnavailable
@@ -14,6 +14,8 @@ POLL_S: Final = 0.005
 
 _BATCH: Final = 256
 _LONGEST_WAIT_S: Final = 1.0
+
+T = TypeVar("T")
 
 
 async def follow(
@@ -41,10 +43,10 @@ async def follow(
     with contextlib.closing(_Look(journal)) as look:
         while True:
             try:
-                last_seq = look() if journal.database.is_sqlite else await asyncio.to_thread(look)
+                last_seq = look() if journal.database.is_sqlite else await _in_a_thread(look)
                 rows: list[JournalRow] = []
                 if last_seq > after_seq:
-                    rows = await asyncio.to_thread(lambda: list(journal.rows(after_seq, _BATCH)))  # noqa: B023
+                    rows = await _in_a_thread(lambda: list(journal.rows(after_seq, _BATCH)))  # noqa: B023
                 wait_s = poll_s
             except JournalUnavailable as error:
                 if away is not None:
@@ -55,6 +57,18 @@ async def follow(
                 yield rows
             else:
                 await asyncio.sleep(wait_s)
+
+
+async def _in_a_thread(work: Callable[[], T]) -> T:
+    """Do something in a thread; one who gives up waits for it, since until then it holds a connection."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # whoever asked is gone
+        raise
 
 
 class _Look:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from pathlib import Path
 
+from sqlalchemy import QueuePool
+
 from graph_etl import JournalRow
 from scoring_service.journal import Journal, JournalUnavailable, follow
 from tests.scoring_service.journal.conftest import Open
@@ -67,3 +69,26 @@ def test_a_store_that_is_away_is_tried_again(tmp_path: Path, opened: Open) -> No
 
     asyncio.run(run())
     assert "state.db" in str(problems[0])
+
+
+def test_a_follower_that_ends_in_the_middle_of_a_look_gives_its_connection_back(
+    postgres_url: str, opened: Open
+) -> None:
+    writer = opened(postgres_url, commit="process")
+    writer.append([entry(0)])
+    reader = opened(postgres_url, read_only=True)
+
+    async def run() -> None:
+        following = asyncio.ensure_future(gather_rows(reader, 1, 2))
+        with writer.database.transaction() as blocking:
+            blocking.exec_driver_sql("LOCK TABLE journal IN ACCESS EXCLUSIVE MODE")
+            await asyncio.sleep(0.3)
+            following.cancel()
+            await asyncio.sleep(0.1)
+        await asyncio.wait([following], timeout=20)
+        assert following.cancelled()
+
+    asyncio.run(run())
+    pool = reader.database.engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedout() == 0
