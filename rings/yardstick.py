@@ -2,8 +2,9 @@
 
 Three things of a run belong to no ring: the pair model, the ranks by which behaviour is compared, and how
 tight the groups are that chance makes. They cost most of a run's time, and learned anew they move more rings
-than one new event in a hundred does (``benchmarks/ring_incremental.py``). A run that takes them over finds
-all the rest anew: links, weights, groups, p- and q-values, evidence and words.
+than one new event in a hundred does (``benchmarks/ring_incremental.py``). With another bundle the scores that
+pairs are weighed by are others, so what chance makes is found anew. `rings.touched` tells what becomes of all
+the rest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
+import polars as pl
 
 from rings.errors import RingsError
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from graph_etl import Snapshot
 
 MOST_GROWTH: Final = 0.1
-"""A platform whose accounts or events are more by this share, or fewer, is measured anew."""
+"""A platform whose accounts, events or verdicts are more by this share, or fewer, is measured anew."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,16 @@ def size_of(snapshot: Snapshot) -> dict[str, int]:
         snapshot: The snapshot.
 
     Returns:
-        Numbers of accounts and of events.
+        Numbers of accounts and of events, of accounts that people judged, and of known groups to learn from.
     """
-    return {"accounts": snapshot.n_accounts, "events": int(snapshot.end_horizon)}
+    judged = snapshot.verdicts["account"].n_unique()
+    groups = snapshot.groups.filter(pl.col("role") == "train").select("mapping", "group").n_unique()
+    return {
+        "accounts": snapshot.n_accounts,
+        "events": int(snapshot.end_horizon),
+        "judged accounts": judged,
+        "known groups": groups,
+    }
 
 
 def why_anew(snapshot: Snapshot, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
@@ -128,7 +137,7 @@ def why_anew(snapshot: Snapshot, manifest: Mapping[str, Any], asked: Mapping[str
     Args:
         snapshot: The snapshot.
         manifest: Of the earlier run.
-        asked: What the two must have in common: bundle, seed and how links are weighed and grouped.
+        asked: What the two must have in common: seed and how links are weighed.
 
     Returns:
         The reason in plain words; None if it can.

@@ -12,6 +12,7 @@ import rings
 from graph_etl.build import build
 from graph_etl.progress import silent
 from graph_etl.workspace import WorkspaceError, write_atomically
+from rings.yardstick import why_anew
 from ringwatch.gate import Candidate, Check, Limits, judge
 from ringwatch.journals import benign_groups
 from ringwatch.scores import current_scores
@@ -190,9 +191,10 @@ def _refresh(
 
     def make_rings() -> str:
         scores = current_scores(workspace, snapshot, version)
-        earlier = None
+        earlier = base = None
         if uses["rings"] is not None:
             earlier = rings.RingsRun.open(workspace.path_of("rings", uses["rings"]))
+            base = None if why_anew(snapshot, earlier.manifest, {"seed": seed}) else earlier
         found = rings.find(
             snapshot,
             scores.score,
@@ -200,6 +202,7 @@ def _refresh(
             seed=seed,
             bundle=version,
             benign=benign_groups(workspace.path),
+            base=base,
             progress=tell,
         )
         with workspace.new_folder("rings", found.id) as folder:

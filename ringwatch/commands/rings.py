@@ -147,8 +147,7 @@ def find_rings(
     previous = None if earlier is None else rings.RingsRun.open(place.path_of("rings", earlier))
     why = "asked for" if full else "there is no run before"
     if previous is not None and not full:
-        asked = {"bundle": scores.bundle, "seed": options.seed}
-        why = why_anew(snapshot, previous.manifest, asked) or ""
+        why = why_anew(snapshot, previous.manifest, {"seed": options.seed}) or ""
     base = previous if not why else None
     with options.screen.progress() as progress:
         run = (by or rings.find)(
@@ -181,8 +180,9 @@ def find_rings(
         )
     if base is not None:
         options.screen.note(
-            f"builds on run {run.manifest['base']['run']}: {' and '.join(run.manifest['taken_over'])} taken "
-            f"over; {run.manifest['changed']['unchanged']:,} rings are as they were (`--full` finds all anew)"
+            f"builds on run {run.manifest['base']['run']}: {_listed(run.manifest['taken_over'])} taken over; "
+            f"{run.manifest['counts']['untouched']:,} rings that nothing touched are as they were "
+            "(`--full` finds all anew)"
         )
     if len(silent):
         options.screen.note(
@@ -200,6 +200,7 @@ def find_rings(
         "base": run.manifest["base"]["run"],
         "why_full": why or None,
         "taken_over": run.manifest["taken_over"],
+        "untouched": run.manifest["counts"]["untouched"],
         "changed": run.manifest["changed"],
         "benign_confirmed": silent["ring"].to_list(),
         "benign_changed": table.filter(table["status"] == CHANGED)["ring"].to_list(),
@@ -215,6 +216,11 @@ def find_rings(
             next_command=options.next_command(*follow),
         )
     )
+
+
+def _listed(things: list[str]) -> str:
+    """Things in words; of what pairs are weighed by links alone nothing may be taken over."""
+    return " and ".join(things) or "nothing"
 
 
 def show_rings(screen: Screen, rows: list[dict[str, Any]]) -> None:

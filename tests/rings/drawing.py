@@ -80,14 +80,18 @@ class Game:
         """A time of the game as text."""
         return (START + timedelta(minutes=minute)).isoformat()
 
-    def build(self, folder: Path) -> Snapshot:
-        """Build the snapshot."""
-        files = {
+    @property
+    def files(self) -> dict[str, str]:
+        """Its files by name."""
+        return {
             "signups.csv": csv_text("account,at,device,ip,form_s", self.signups),
             "gifts.csv": csv_text("sender,receiver,at", self.gifts),
             "verdicts.csv": csv_text("account,verdict,at", self.verdicts),
         }
-        return build_from_text(folder, GAME_SPEC, files).snapshot
+
+    def build(self, folder: Path) -> Snapshot:
+        """Build the snapshot."""
+        return build_from_text(folder, GAME_SPEC, self.files).snapshot
 
 
 BRIDGE_SPEC = """

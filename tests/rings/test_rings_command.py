@@ -8,17 +8,12 @@ import pytest
 
 from rings import RingsRun
 from ringwatch import run
-from tests.building import csv_text, write_data
+from tests.building import write_data
 from tests.rings.drawing import GAME_SPEC, Game
 
 
 def data(folder: Path, game: Game) -> Path:
-    files = {
-        "signups.csv": csv_text("account,at,device,ip,form_s", game.signups),
-        "gifts.csv": csv_text("sender,receiver,at", game.gifts),
-        "verdicts.csv": csv_text("account,verdict,at", game.verdicts),
-    }
-    write_data(folder, GAME_SPEC, files)
+    write_data(folder, GAME_SPEC, game.files)
     return folder
 
 
@@ -54,6 +49,7 @@ def test_a_run_after_an_append_builds_on_the_one_before(
     assert (second["base"], second["why_full"]) == (first["run"], None)
     assert second["taken_over"] == ["null model"]
     assert second["changed"]["other_members"] == 1
+    assert second["untouched"] == first["rings"] - 1
     found = RingsRun.open(tmp_path / "workspace" / "rings" / second["run"])
     assert found.ring_of(88) is not None
     # What is built on is named, not the run in between.

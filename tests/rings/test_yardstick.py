@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rings import RingsRun
 
 
-def game(folder: Path, late: list[tuple[int, str]] | None = None) -> Snapshot:
-    """Strangers, five farms and ten households; some accounts come last, on their devices or on new ones."""
+def platform() -> Game:
+    """Strangers, five farms and ten households."""
     drawn = Game()
     drawn.strangers(150, 60.0 * 24 * 40)
     for farm in range(5):
@@ -34,6 +34,12 @@ def game(folder: Path, late: list[tuple[int, str]] | None = None) -> Snapshot:
     for house in range(10):
         for at in range(4):
             drawn.signup(f"h{house}-{at}", 4000.0 * house + 1500 * at, f"sofa{house}", form_s=20 + 9 * at)
+    return drawn
+
+
+def game(folder: Path, late: list[tuple[int, str]] | None = None) -> Snapshot:
+    """The platform; some accounts come last, on its devices or on new ones."""
+    drawn = platform()
     for at, (minute, device) in enumerate(late or []):
         drawn.signup(f"late{at}", 60_000.0 + minute, device, form_s=40 + at)
     return drawn.build(folder)
