@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gnn.spread import Shared, Spread
+    from gnn.spread import Spread
     from graph_etl import Snapshot
     from rings import Epoch
+    from rings.spread import Shared
 
     Tell = Callable[[str, int, int], None]
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from features import Queries
     from gnn.sage_kernel import Sage
-    from gnn.spread import Shared
     from graph_etl import Snapshot
+    from rings.spread import Shared
 
 
 @dataclass(frozen=True, slots=True)

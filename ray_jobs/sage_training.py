@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gnn.sage_kernel import Sage
     from gnn.sage_problem import SageProblem
     from gnn.sage_workers import Processor
-    from gnn.spread import Shared
+    from rings.spread import Shared
 
 T = TypeVar("T")
 

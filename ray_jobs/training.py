@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gnn import Bundle
     from gnn.sage_kernel import Sage
     from gnn.sage_problem import SageProblem
-    from gnn.spread import Shared
     from gnn.trees import Model
     from graph_etl import Workspace
+    from rings.spread import Shared
 
     Tell = Callable[[str, int, int], None]
 

@@ -1,4 +1,4 @@
-"""Where the independent pieces of finding rings run: threads here, or wherever a caller spreads them.
+"""Where independent pieces of work run: one after another, in threads, or wherever a caller spreads them.
 
 What runs a piece decides where, never what: it gives the same bits everywhere.
 """
@@ -93,6 +93,7 @@ class InTurn:
         for number, piece in enumerate(pieces):
             tell(stage, number, len(pieces))
             found.append(piece())
+        tell(stage, len(pieces), len(pieces))
         return found
 
 
