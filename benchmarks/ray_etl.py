@@ -187,7 +187,8 @@ def draw(folder: Path, n_events: int, part_rows: int) -> int:
     return files + 1
 
 
-def _pss_mib(pid: int) -> float:
+def pss_mib(pid: int) -> float:
+    """Memory of a process, pages that several map shared out among them; 0 if it is gone."""
     with suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -210,8 +211,12 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-class _Watch(threading.Thread):
-    """Samples the memory of a process and of all that it started."""
+class Watch(threading.Thread):
+    """Samples the memory of a process and of all that it started.
+
+    Args:
+        pid: The process.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -220,10 +225,11 @@ class _Watch(threading.Thread):
         self.driver = self.worker = self.workers = self.ray = 0.0
 
     def run(self) -> None:
+        """Sample until `stop`."""
         while not self._over.wait(_SAMPLE_S):
             workers = ray = 0.0
             for pid in _tree(self._pid):
-                used = _pss_mib(pid)
+                used = pss_mib(pid)
                 if pid == self._pid:
                     self.driver = max(self.driver, used)
                     continue
@@ -251,7 +257,7 @@ def _child(tool: str, data: Path, workspace: Path, rows: int, cpus: int) -> None
     from ray_jobs import etl_over_ray
     from ray_jobs.cluster import connected
 
-    start_mib = _pss_mib(os.getpid())
+    start_mib = pss_mib(os.getpid())
     spec = load_spec(data / "spec.yaml")
     if tool == "build":
         report = build(spec, Workspace(workspace))
@@ -289,7 +295,7 @@ def measured(
     words += ["--rows", str(rows), "--cpus", str(cpus)]
     start = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    watch = _Watch(process.pid)
+    watch = Watch(process.pid)
     watch.start()
     out, _ = process.communicate()
     seconds = time.perf_counter() - start
@@ -315,7 +321,8 @@ def measured(
     return run, Path(found["path"])
 
 
-def _same(one: Path, other: Path) -> bool:
+def same_files(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files, byte for byte."""
     names = {path.relative_to(one) for path in one.rglob("*") if path.is_file()}
     if names != {path.relative_to(other) for path in other.rglob("*") if path.is_file()}:
         return False
@@ -367,7 +374,7 @@ def main() -> None:
             )
             runs += [
                 Run(**asdict(plain) | {"same_files": True}),
-                Run(**asdict(spread) | {"same_files": _same(snapshot, other)}),
+                Run(**asdict(spread) | {"same_files": same_files(snapshot, other)}),
             ]
             if not options.json:
                 print(_table(runs[-2:]), flush=True)

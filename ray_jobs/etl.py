@@ -119,13 +119,13 @@ def _read_over_ray(
         file
         for source in plan.sources
         if plan.spec.sources[source].cypher is None
-        for file in _files(plan.spec, source, data)
+        for file in files_of(plan.spec, source, data)
     ]
     tell("reading files", 0, len(files))
     folder = staging.resolve()
     spec = ray.put(plan.spec)
     calls = ((spec, file, str(folder), key_fingerprint) for file in files)
-    for done, (at, (fingerprint, fresh)) in enumerate(spread(ray, _stage_of, calls)):
+    for done, (at, (fingerprint, fresh)) in enumerate(spread(ray, stage_file, calls)):
         file = files[at]
         where = staging / part_name(plan, file.source, fingerprint, key_fingerprint)
         part = staged_part(where, source=file.source, file=file.name, fingerprint=fingerprint)
@@ -139,7 +139,21 @@ def _read_over_ray(
         tell("reading files", done + 1, len(files))
 
 
-def _files(spec: Spec, source: str, data: Path | str | None) -> list[_File]:
+def files_of(spec: Spec, source: str, data: Path | str | None) -> list[_File]:
+    """The files of a source, here or in a store.
+
+    Args:
+        spec: The spec.
+        source: Name of the source.
+        data: A folder, or the address of one; the spec's own folder if None.
+
+    Returns:
+        One for each, by name.
+
+    Raises:
+        DataError: If a pattern matches none.
+        JobFailed: If no package serves the address.
+    """
     if data is None or isinstance(data, Path):
         return [
             _File(source, file.name, str(file.path.resolve()), file.columns)
@@ -168,8 +182,21 @@ def _files(spec: Spec, source: str, data: Path | str | None) -> list[_File]:
     return [_File(source, name, place, None) for name, place in sorted(found.items())]
 
 
-def _stage_of(spec: Spec, file: _File, staging: str, key_fingerprint: str | None) -> tuple[str, bool]:
-    """Stage one file where this runs; its SHA-256, and whether it had not been staged before."""
+def stage_file(spec: Spec, file: _File, staging: str, key_fingerprint: str | None) -> tuple[str, bool]:
+    """Stage one file where this runs.
+
+    Args:
+        spec: How it maps.
+        file: One of `files_of`.
+        staging: Folder of the staged parts.
+        key_fingerprint: Of the driver's key; None if the spec needs none.
+
+    Returns:
+        The file's SHA-256, and whether it had not been staged before.
+
+    Raises:
+        RingwatchError: If the file cannot be read, or this process has another key.
+    """
     plan = _plan(spec)
     hasher = _hasher(key_fingerprint)
     if "://" not in file.place:

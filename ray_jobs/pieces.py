@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -46,12 +47,13 @@ class Pieces:
         missing = [number for number, value in found.items() if value is MISSING]
         tell(stage, len(pieces) - len(missing), len(pieces))
         calls = (self._call(pieces[number]) for number in missing)
-        done = spread(self.ray, self._function, calls, cpus=self.cpus)
-        for count, (at, value) in enumerate(done, start=len(pieces) - len(missing) + 1):
-            number = missing[at]
-            self.kept.keep(names[number], value)
-            found[number] = value
-            tell(stage, count, len(pieces))
+        # What is in flight ends with the one who listens, also where an error's traceback holds on to it.
+        with closing(spread(self.ray, self._function, calls, cpus=self.cpus)) as done:
+            for count, (at, value) in enumerate(done, start=len(pieces) - len(missing) + 1):
+                number = missing[at]
+                self.kept.keep(names[number], value)
+                found[number] = value
+                tell(stage, count, len(pieces))
         return [self._given(found[number]) for number in range(len(pieces))]
 
     def turn(self, stage: str) -> int:

@@ -10,7 +10,7 @@ from graph_etl.errors import RingwatchError
 from ray_jobs.errors import JobFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 RETRIES: Final = 5
 """Times that a task is tried again after its worker or node was lost."""
@@ -44,7 +44,7 @@ def spread(
     at_a_time: int | None = None,
     cpus: float = 1.0,
     memory_bytes: int | None = None,
-) -> Iterator[tuple[int, Any]]:
+) -> Generator[tuple[int, Any], None, None]:
     """Call a function once for each set of arguments, in tasks of a cluster.
 
     Tasks whose worker or node is lost are run again. No more are in flight than twice what the cluster has

@@ -12,6 +12,7 @@ from gnn.trees import ROUNDS
 from gnn.trials import Trials
 from graph_etl.progress import silent
 from ray_jobs.cluster import connected
+from ray_jobs.code import code_version
 from ray_jobs.errors import JobFailed
 from ray_jobs.kept import Kept
 from ray_jobs.places import within_reach
@@ -88,7 +89,8 @@ def tune_over_ray(
     tell = progress or silent
     with connected(address) as ray:
         place = within_reach(snapshot.path, store)
-        key = hashlib.sha256(f"{place.content_hash}\0{seed}\0{trials}".encode()).hexdigest()[:16]
+        told = "\0".join([place.content_hash, str(seed), str(trials), code_version()])
+        key = hashlib.sha256(told.encode()).hexdigest()[:16]
         root = store or str((workspace.path / "ray").resolve())
         over = OverRay(ray, place, Kept(f"{root}/study-{key}/columns"), SageSettings(), 1)
         shared = Trials.of(snapshot, seed=seed, spread=over, progress=tell)

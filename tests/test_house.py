@@ -220,6 +220,7 @@ EXPORTS = {
         "SageSettings",
         "embed_over_ray",
         "etl_over_ray",
+        "rings_over_ray",
         "score_accounts",
         "score_here",
         "score_over_ray",

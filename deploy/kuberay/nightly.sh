@@ -1,5 +1,5 @@
 #!/bin/sh
-# One night: snapshot, bundle, scores. Steps that an earlier try of the same night finished are left out, and a step
+# One night: snapshot, bundle, rings, scores. Steps that an earlier try of the same night finished are left out, and a step
 # that was cut short goes on where it stopped.
 set -eu
 
@@ -22,5 +22,5 @@ step() {
 
 step etl ringwatch ray etl "$spec" ${RINGWATCH_DATA:+--data "$RINGWATCH_DATA"}
 step train ringwatch ray train
-step rings ringwatch rings
+step rings ringwatch ray rings
 step score ringwatch ray score "$RINGWATCH_WORKSPACE/scores/$night.parquet"

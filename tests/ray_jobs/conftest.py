@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -30,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def ray_cluster(hash_key: str) -> Iterator[Any]:
     """A running cluster of two nodes with a processor each; its ``address`` is for ``--address``.
 
+    ``client_address`` is the same for one who comes from far away, ``ray://host:port``.
     ``cluster.add_node`` and ``cluster.remove_node`` work on it: a test that kills a node adds one first.
     """
     assert hash_key == TEST_HASH_KEY == os.environ[HASH_KEY_VARIABLE]  # the nodes inherit it
@@ -40,10 +42,19 @@ def ray_cluster(hash_key: str) -> Iterator[Any]:
         load_ray()
         from ray.cluster_utils import Cluster
 
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            port = int(listening.getsockname()[1])
         cluster: Any = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 1, "object_store_memory": 128 << 20, "include_dashboard": False},
+            head_node_args={
+                "num_cpus": 1,
+                "object_store_memory": 128 << 20,
+                "include_dashboard": False,
+                "ray_client_server_port": port,
+            },
         )
+        cluster.client_address = f"ray://127.0.0.1:{port}"
         cluster.add_node(num_cpus=1, object_store_memory=128 << 20)
         cluster.wait_for_nodes()
     yield cluster

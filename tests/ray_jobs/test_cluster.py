@@ -54,6 +54,16 @@ def test_the_connection_ends_with_the_block_and_the_cluster_stays(ray_cluster: A
         assert len([node for node in ray.nodes() if node["Alive"]]) >= 2
 
 
+def test_the_client_of_a_cluster_far_away_runs_tasks_there(ray_cluster: Any) -> None:
+    assert ray_cluster.client_address.startswith("ray://")
+    with connected(ray_cluster.client_address) as ray:
+        assert ray.util.client.ray.is_connected()
+        found = spread(ray, _refuse, [(0,), (2,), (3,)])
+        with pytest.raises(JobFailed, match="no such column"):
+            list(found)
+        assert dict(spread(ray, _refuse, [(0,), (2,)])) == {0: 0, 1: 4}
+
+
 def test_an_error_of_a_task_is_its_own_line(ray_cluster: Any) -> None:
     with connected(ray_cluster.address) as ray, pytest.raises(JobFailed, match="no such column") as raised:
         list(spread(ray, _refuse, [(2,), (3,)]))

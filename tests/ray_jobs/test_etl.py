@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ray_jobs.cluster import connected
 from ray_jobs.errors import JobFailed
 from ray_jobs.spreading import spread
 from tests.building import PLATFORM_SPEC, platform_files, write_data
+from tests.ray_jobs.killing import kill_node, kill_worker
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,3 +133,31 @@ def test_a_killed_driver_goes_on_where_it_was(tmp_path: Path, ray_cluster: Any, 
         done = sum(path.parent.name == step for path in merging)
         first = next(line for line in again.stdout.splitlines() if line.startswith(f"merging: {step} "))
         assert int(first.split()[2]) == done
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [kill_worker, kill_node])
+@pytest.mark.parametrize("at", [("reading files", 2), ("merging: sampled", 1), ("merging: grouped", 1)])
+def test_a_worker_or_a_node_that_is_killed_changes_nothing(
+    tmp_path: Path, ray_cluster: Any, kill: Callable[[Any], None], at: tuple[str, int]
+) -> None:
+    """In the middle of a step, with tasks on both nodes."""
+    spec = write_data(tmp_path / "data", PLATFORM_SPEC, platform_files())
+    killed: list[tuple[str, int]] = []
+
+    def strike(step: str, done: int, total: int) -> None:
+        if (step, done) == at and done < total and not killed:
+            killed.append(at)
+            kill(ray_cluster)
+
+    found = etl_over_ray(
+        spec,
+        Workspace(tmp_path / "spread"),
+        address=ray_cluster.address,
+        bounds=Bounds(1000),
+        progress=strike,
+    )
+    assert killed == [at]
+    plain = build(spec, Workspace(tmp_path / "plain"))
+    assert found.snapshot_id == plain.snapshot_id
+    assert files_of(found.path) == files_of(plain.path)

@@ -38,6 +38,7 @@ from ray_jobs.kept import Kept
 from ray_jobs.places import place_of
 from ray_jobs.sage_training import EPOCHS, TrainWorkers
 from ray_jobs.training import OverRay
+from tests.ray_jobs.killing import workers_on
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 37  # of both workers together: one of them holds one question more
@@ -163,10 +164,10 @@ import numpy as np
 from graph_etl import Workspace
 from ray_jobs.cluster import connected
 from ray_jobs.kept import Kept
-from ray_jobs.kept import Kept
 from ray_jobs.places import place_of
 from ray_jobs.sage_training import SageSettings, fit_over_ray
 from ray_jobs.training import OverRay
+from tests.ray_jobs.killing import workers_on
 from tests.ray_jobs.test_training import problem_of
 workspace, store, name, address = sys.argv[1:]
 snapshot = Workspace(workspace).open_snapshot()
@@ -178,33 +179,17 @@ np.savez(f"{store}/model.npz", **sage.state)
 """
 
 
-def kill_worker(cluster: Any) -> None:
+def kill_fitting(cluster: Any) -> None:
     """Kill a process that fits, on whichever node."""
     nodes = [cluster.head_node, *cluster.worker_nodes]
-    os.kill(next(process for node in nodes for process in fitting_on(node)), signal.SIGKILL)
+    os.kill(next(process for node in nodes for process in workers_on(node, b"TrainWorker")), signal.SIGKILL)
 
 
-def kill_node(cluster: Any) -> None:
+def kill_fitting_node(cluster: Any) -> None:
     """Take away a node that a worker is on, with all its processes, and bring another one."""
-    node = next(node for node in cluster.worker_nodes if fitting_on(node))
+    node = next(node for node in cluster.worker_nodes if workers_on(node, b"TrainWorker"))
     cluster.remove_node(node, allow_graceful=False)
     cluster.add_node(num_cpus=1, object_store_memory=128 << 20)
-
-
-def fitting_on(node: Any) -> list[int]:
-    """Processes on a node that Ray Train fits in."""
-    raylet = node.all_processes["raylet"][0].process.pid
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                words = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if parent == raylet and b"TrainWorker" in words:
-                found.append(int(folder.name))
-    return found
 
 
 @pytest.mark.slow
@@ -239,7 +224,7 @@ def test_a_fit_survives_and_repeats_one_interval_at_most(
             driver.communicate()
             driver = started()
         else:
-            {"worker": kill_worker, "node": kill_node}[victim](ray_cluster)
+            {"worker": kill_fitting, "node": kill_fitting_node}[victim](ray_cluster)
         said, _ = driver.communicate(timeout=400)
         assert driver.returncode == 0, said
     finally:
