@@ -22,6 +22,7 @@ from gnn.inputs import input_specs
 from gnn.sage_kernel import Sage
 from gnn.sampler import input_width, n_message_types
 from gnn.shapley import TreeShapley
+from gnn.spectral import Coordinates
 from gnn.tree_walk import Trees, read_trees
 from rings import Epoch
 
@@ -47,6 +48,7 @@ class Head:
         blend: How GraphSAGE joins.
         calibration: From margin to score.
         contact: Whether contact with known bad accounts is an input.
+        spectral: Whether coordinates among accounts that deal with each other are inputs.
         calibrated: Whether its scores are probabilities: fitted on held-out verdicts of both kinds.
     """
 
@@ -56,6 +58,7 @@ class Head:
     calibration: Calibration
     contact: bool
     calibrated: bool = False
+    spectral: bool = False
 
     @cached_property
     def shapley(self) -> TreeShapley | None:
@@ -142,6 +145,7 @@ class Bundle:
                 entry["contact"],
                 # Bundles of before tell it of all their heads at once.
                 entry.get("calibrated", self.manifest["calibrated"]),
+                entry.get("spectral", False),
             )
             _ = head.shapley  # now, and not at the first request that asks why
             found[moment] = head
@@ -197,14 +201,51 @@ class Bundle:
         """
         if snapshot.id == self.manifest["snapshot"]:
             return self.epochs
-        here = pl.DataFrame({"account_id": snapshot.account_ids.to_list()}).with_row_index("now")
-        place = self.scores.select("account", "account_id").join(here, on="account_id", how="left")
-        now = place.sort("account")["now"].cast(pl.Int64).fill_null(-1).to_numpy()
+        now = self._now(snapshot)
         # A snapshot built anew may hold fewer rows; its end is then where the bundle's last epoch stands.
         return tuple(
             replace(moved, horizon=min(moved.horizon, int(snapshot.end_horizon)))
             for moved in (epoch.renumbered(now, snapshot.n_accounts) for epoch in self.epochs)
         )
+
+    @cached_property
+    def coordinates(self) -> Coordinates | None:
+        """Coordinates by the account numbers of the bundle's snapshot; None where no head uses them.
+
+        Raises:
+            BundleError: If they are missing or cannot be read.
+        """
+        if not any(head.spectral for head in self.heads.values()):
+            return None
+        path = self.path / "coordinates.npz"
+        try:
+            with np.load(path) as stored:
+                return Coordinates.of({name: stored[name] for name in Coordinates.ARRAYS})
+        except FileNotFoundError:
+            raise BundleError(_missing(path)) from None
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile):
+            message = f"{path}: damaged, coordinates cannot be read; run `ringwatch train` again"
+            raise BundleError(message) from None
+
+    def coordinates_for(self, snapshot: Snapshot) -> Coordinates | None:
+        """The coordinates by the account numbers of a snapshot.
+
+        Args:
+            snapshot: See `epochs_for`.
+
+        Returns:
+            The coordinates, None where no head uses them; accounts that the snapshot does not hold are gone.
+        """
+        if self.coordinates is None or snapshot.id == self.manifest["snapshot"]:
+            return self.coordinates
+        moved = self.coordinates.renumbered(self._now(snapshot), snapshot.n_accounts)
+        return replace(moved, horizon=min(moved.horizon, int(snapshot.end_horizon)))
+
+    def _now(self, snapshot: Snapshot) -> NDArray[np.int64]:
+        """The index in a snapshot of each account of the bundle's own, -1 where it is gone."""
+        here = pl.DataFrame({"account_id": snapshot.account_ids.to_list()}).with_row_index("now")
+        place = self.scores.select("account", "account_id").join(here, on="account_id", how="left")
+        return place.sort("account")["now"].cast(pl.Int64).fill_null(-1).to_numpy()
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -231,6 +272,7 @@ class BundleDraft:
         metrics: Held-out figures by moment.
         baselines: Those of the baselines by moment.
         sage: GraphSAGE fitted on all labels.
+        coordinates: Coordinates of accounts, where a head uses them.
         left_out: What was not tried for lack of time.
     """
 
@@ -243,6 +285,7 @@ class BundleDraft:
     metrics: dict[str, Any] = field(default_factory=dict)
     baselines: dict[str, Any] = field(default_factory=dict)
     sage: Sage | None = None
+    coordinates: Coordinates | None = None
     left_out: list[str] = field(default_factory=list)
     _heads: list[Head] = field(default_factory=list)
     _scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -285,6 +328,8 @@ class BundleDraft:
                 np.savez(folder / "sage.npz", **self.sage.state)  # type: ignore[arg-type]
             arrays = {f"{number}.{name}": array for number, name, array in self._epoch_arrays()}
             np.savez(folder / "epochs.npz", **arrays)  # type: ignore[arg-type]
+            if self.coordinates is not None:
+                np.savez(folder / "coordinates.npz", **self.coordinates.arrays)  # type: ignore[arg-type]
             points = np.linspace(0.0, 1.0, _QUANTILES)
             np.savez(
                 folder / "quantiles.npz",
@@ -334,6 +379,7 @@ class BundleDraft:
                     "blend": head.blend.as_dict(),
                     "calibration": head.calibration.as_dict(),
                     "contact": head.contact,
+                    "spectral": head.spectral,
                     "calibrated": self._calibrated(head.moment),
                 }
                 for number, head in enumerate(self._heads)
@@ -356,6 +402,9 @@ class BundleDraft:
                 digest.update(self.sage.state[name].tobytes())
         for _, _, array in self._epoch_arrays():
             digest.update(array.tobytes())
+        if self.coordinates is not None:
+            for array in self.coordinates.arrays.values():
+                digest.update(array.tobytes())
         return digest.hexdigest()
 
 

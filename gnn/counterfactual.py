@@ -281,6 +281,8 @@ class _Asked:
         self._horizon = int(query.horizon[0])
         self._own = self._live.account_node(self._account) if self._account >= 0 else -1
         self._epochs = tuple(_epoch_without(epoch, self._account) for epoch in scorer.epochs)
+        known = scorer.coordinates
+        self._coordinates = None if known is None else known.without(self._account)
         sides = self._view.relation_sides[query.ext_relation, query.ext_outgoing.view(np.int8)]
         self._brought = [
             (place, int(node), int(side))
@@ -294,6 +296,7 @@ class _Asked:
         other = copy(self._scorer)
         other.source = without(self._live, edges) if edges else self._live
         other.epochs = self._epochs
+        other.coordinates = self._coordinates
         self.n_scores += 1
         return float(other.score(self._less(gone), self._moment).score[0])
 

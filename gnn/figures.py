@@ -41,6 +41,7 @@ def metrics_of(run: Run, moment: Moment) -> dict[str, Any]:
     figures["bad"] = int(label.sum())
     figures["folds"] = run.policy
     figures["communities"] = moment.epochs
+    figures["spectral"] = moment.spectral
     figures["graph_sage"] = {
         "alone": _alone(run, moment),
         "gain": 0.0 if moment.gain is None else moment.gain.gain,

@@ -10,6 +10,7 @@ import numpy as np
 
 from gnn.growing import HeldOutTrees
 from gnn.inputs import EPOCH_FAMILIES, places_of
+from gnn.spectral import with_coordinates
 from gnn.trees import ROUNDS, SHAPES, Shape
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gnn.spread import Shared
     from gnn.stages import Columns, Moment, Run
     from gnn.validation import Fold
+    from rings.spread import Shared
 
 # Inputs prove themselves with so many trees of one shape: where precision is near its best on all sets tried.
 TRIAL_ROUNDS: Final = 150
@@ -34,9 +35,9 @@ MANY_ACCOUNTS: Final = 20_000
 def held_out_trees(run: Run, moment: Moment) -> None:
     """Held-out margins; inputs and number of trees are chosen by them.
 
-    Inputs from epochs stay, and contact with known bad accounts becomes one, where average precision gains
-    over all held-out accounts, and in more folds than it loses in: one odd fold decides nothing. On small
-    data both shapes are grown and their margins averaged: better than the better of the two.
+    Inputs from epochs stay, and coordinates and contact with known bad accounts become inputs, where average
+    precision gains over all held-out accounts, and in more folds than it loses in: one odd fold decides
+    nothing. On small data both shapes are grown and their margins averaged: better than the better of both.
 
     Args:
         run: The training.
@@ -60,6 +61,18 @@ def held_out_trees(run: Run, moment: Moment) -> None:
             second.upto(TRIAL_ROUNDS)
             if not _worth_it(first, second, _EPOCH_GAIN):
                 moment.columns, moment.epochs, first = bare.columns, False, second
+        if (
+            run.coordinates is not None
+            and first.judged
+            and not (moment.queries.horizon < run.coordinates.horizon).any()
+            and run.budget.allows(f"{name} with coordinates", like=trial, kept=kept)
+        ):
+            found = with_coordinates(moment.columns, run.snapshot, moment.queries, run.coordinates)
+            richer = replace(moment, columns=found, spectral=True)
+            second = HeldOut(run, richer, SHAPES[0], " with coordinates")
+            second.upto(TRIAL_ROUNDS)
+            if _worth_it(second, first, _EPOCH_GAIN):
+                moment.columns, moment.spectral, first = richer.columns, True, second
         nobody_known = bool((run.since == np.iinfo(np.int64).max).all())
         if (
             not nobody_known

@@ -8,6 +8,7 @@ import numpy as np
 
 from features import CONTACT_FEATURES, FeatureSpec, compute, contact, extras_of, registry_of
 from features.rhythm import rhythm, rhythm_specs
+from gnn.spectral import spectral_specs
 from rings import LINK_FEATURES, around_specs, community_specs, link_features, neighbourhoods
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:
         *community_specs(source),
         *rhythm_specs(source),
         *around_specs(source),
+        *spectral_specs(source),
     ]
     return [*specs, *CONTACT_FEATURES] if with_contact else specs
 
@@ -61,7 +63,7 @@ def places_of(source: Source, families: Collection[str]) -> list[int]:
 def inputs(
     source: Source, queries: Queries, extras: Extras | None = None, epochs: Sequence[Epoch] = ()
 ) -> NDArray[np.float32]:
-    """Compute all columns that need no verdicts.
+    """Compute all columns that need no verdicts; those of coordinates stay NaN, see `gnn.spectral`.
 
     Args:
         source: The graph.
@@ -80,6 +82,7 @@ def inputs(
             link_features(source, queries, extras=brought, epochs=epochs),
             rhythm(source, queries, brought),
             neighbourhoods(source, queries, epochs, brought),
+            np.full((len(queries), len(spectral_specs(source))), np.nan, np.float32),
         ]
     )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from features import view_of
 from features.registry import profile_names
 from gnn.inputs import input_specs
+from gnn.spectral import FAMILY, WIDTH
 from graph_etl import Workspace, build, load_spec
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ Written by `make docs-features` from the registry (`gnn.inputs.input_specs`) tha
 A name in capitals stands for what a spec declares: `ATTRIBUTE` for each attribute of an account; `SIDE` for
 each way in which an account takes part in something (`used:device`, `gift>` sent, `gift<` received); `PLACE`
 for each part of an account's behaviour: an attribute (a category has eight, by hash), and for each side how
-many counterparts and how common they are. "log" is the natural logarithm of one more than the number. An
-input without a value is NaN, which trees treat as a value of its own.
+many counterparts and how common they are; `NUMBER` for the numbers from 0 to {last}.
+"log" is the natural logarithm of one more than the number. An input without a value is NaN, which trees treat
+as a value of its own.
 
 *live*: exact from the rows that are visible at the question. *epoch*: as of the last epoch that is not later
 than it.
@@ -52,6 +54,8 @@ _FAMILIES: Final[dict[str, str]] = {
     "accounts gain.",
     "rhythm": "The pace of its last 64 events; on data with times alone.",
     "around": "Behaviour two steps away; kept or left out together with `community`.",
+    "spectral": "Where it stands among accounts that deal with each other: leading singular vectors of the "
+    "graph of direct interactions, at the end of the snapshot; an input only where held-out accounts gain.",
     "contact": "Known bad accounts on the same rare thing: always a reason, an input only where held-out "
     "accounts gain.",
 }
@@ -62,6 +66,7 @@ title: One of everything.
 sources:
   accounts: {path: accounts.csv}
   uses: {path: uses.csv}
+  letters: {path: letters.csv}
 kinds:
   thing: {identifier: true, public: true}
 accounts:
@@ -75,10 +80,12 @@ events:
     from: {account: account}
     to: {thing: thing}
     time: at
+  - {source: letters, type: letter, from: {account: writer}, to: {account: reader}, time: at}
 """
 _FILES: Final = {
     "accounts.csv": "account,at,trait\n"
     + "".join(f"{name},2026-01-0{day}T00:00:00Z,{day}\n" for day, name in enumerate("abcd", 1)),
+    "letters.csv": "writer,reader,at\na,b,2026-01-05T00:00:00Z\n",
     "uses.csv": "account,thing,at\n"
     + "".join(f"{name},t,2026-01-0{day}T00:00:01Z\n" for day, name in enumerate("abcd", 1)),
 }
@@ -101,7 +108,7 @@ def inputs_page(snapshot: Snapshot) -> str:
         name, words = _placeholders(spec, snapshot)
         marks = ", verdicts of others" if spec.uses_verdicts else ""
         rows.setdefault(spec.family, {})[name] = f"| `{name}` | {spec.source}{marks} | {words} |"
-    parts = [_HEAD]
+    parts = [_HEAD.format(last=WIDTH - 1)]
     for family, lines in rows.items():
         table = "\n".join(["| input | read | says |", "|---|---|---|", *lines.values()])
         parts.append(f"## `{family}`\n\n{_FAMILIES[family]}\n\n{table}\n")
@@ -113,6 +120,9 @@ def _placeholders(spec: FeatureSpec, snapshot: Snapshot) -> tuple[str, str]:
     view = view_of(snapshot)
     if spec.family == "attribute":
         return "attribute.ATTRIBUTE", spec.description.removesuffix(spec.group) + "ATTRIBUTE"
+    if spec.family == FAMILY:
+        number = spec.name.removeprefix(f"{FAMILY}.")
+        return f"{FAMILY}.NUMBER", spec.description.replace(f" {number} ", " NUMBER ")
     for side in view.sides:
         if spec.group == side.label and spec.family in ("profile", "identifier"):
             return spec.name.replace(side.label, "SIDE"), spec.description.replace(side.label, "SIDE")

@@ -14,6 +14,7 @@ from gnn.errors import BundleError
 from gnn.inputs import input_specs, inputs
 from gnn.label_free import label_free_margin
 from gnn.sage import SageInputs, run_sage
+from gnn.spectral import with_coordinates
 from gnn.trees import margins
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Scorer:
         self._quantiles = {moment: bundle.quantiles(moment) for moment in bundle.moments}
         self._ages = {moment: moment_ms(moment) for moment in bundle.moments}
         self.epochs = bundle.epochs_for(self.snapshot)
+        self.coordinates = bundle.coordinates_for(self.snapshot)
         # Read now, so that a missing or damaged file shows here and not at the first question.
         self._sage = bundle.sage if any(head.blend.weight > 0.0 for head in bundle.heads.values()) else None
 
@@ -123,8 +125,10 @@ class Scorer:
         head = self.bundle.heads[name]
         extras = extras_of(self.source, queries)
         columns = rows = inputs(self.source, queries, extras, self.epochs)
+        if head.spectral and self.coordinates is not None:
+            columns = with_coordinates(rows, self.source, queries, self.coordinates, extras)
         if head.contact:
-            columns = np.hstack([rows, self._contact(queries, self._timed, extras).features])
+            columns = np.hstack([columns, self._contact(queries, self._timed, extras).features])
         if head.booster is None:
             margin = label_free_margin(self.specs, columns)
         else:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from features import Queries
     from gnn.budget import Budget
     from gnn.sage_gain import Gain
-    from gnn.spread import Shared, Spread
+    from gnn.spectral import Coordinates
+    from gnn.spread import Spread
     from gnn.targets import Targets
     from gnn.validation import Fold
     from graph_etl import Snapshot
     from rings import Epoch
+    from rings.spread import Shared
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Moment:
     reached: NDArray[np.bool_]
     epochs: bool = True
     contact: bool = False
+    spectral: bool = False
     rounds: dict[Shape, int] = field(default_factory=lambda: {SHAPES[0]: ROUNDS[-1]})
     trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     sage: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -117,6 +120,7 @@ class Run:
         budget: The time that may be taken.
         spread: What runs the pieces of each stage.
         shared: The snapshot, for pieces.
+        coordinates: Coordinates of accounts at the end of the snapshot, where there are any.
     """
 
     snapshot: Snapshot
@@ -137,6 +141,7 @@ class Run:
     budget: Budget
     spread: Spread
     shared: Shared[Snapshot]
+    coordinates: Coordinates | None = None
 
     def columns(self, moment: Moment) -> Columns:
         """Inputs of all accounts at a moment, verdicts where it wants them."""

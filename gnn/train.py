@@ -20,6 +20,7 @@ from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import SageInputs, run_sage
 from gnn.sage_gain import Gain, gain_of, held_together
 from gnn.sage_problem import SageProblem
+from gnn.spectral import FAMILY, coordinates_of
 from gnn.spread import Here
 from gnn.stages import Moment, Run
 from gnn.targets import MIN_OF_A_CLASS, targets
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gnn.sage_kernel import Sage
-    from gnn.spread import Shared, Spread
+    from gnn.spread import Spread
     from gnn.targets import Targets
     from gnn.trees import Trees
     from gnn.validation import Fold
     from graph_etl import Snapshot, Workspace
     from rings import Epoch
+    from rings.spread import Shared
 
 # Networks that GraphSAGE averages where it is blended in.
 _MEMBERS: Final = 3
@@ -133,6 +135,7 @@ def train(
     for moment, columns, boosters in _final_trees(run, moments):
         _finish(run, moment, columns, boosters, sage, draft)
     draft.sage = sage
+    draft.coordinates = run.coordinates if any(moment.spectral for moment in moments) else None
     draft.left_out = run.budget.left_out
     return draft.write(workspace, publish=publish)
 
@@ -202,6 +205,9 @@ def prepare(
         budget=budget or Budget(None),
         spread=spread,
         shared=shared,
+        coordinates=None
+        if FAMILY in without or final.supervision == "label_free"
+        else coordinates_of(snapshot, seed),
     )
 
 
@@ -458,7 +464,14 @@ def _finish(
     from gnn.figures import baselines_of, metrics_of  # here: scoring needs no scikit-learn
 
     booster = grown[0] if len(grown) == 1 else mixed([(one, 1.0 / len(grown)) for one in grown])
-    head = Head(moment.name, booster, moment.blend, moment.calibration, contact=moment.contact)
+    head = Head(
+        moment.name,
+        booster,
+        moment.blend,
+        moment.calibration,
+        contact=moment.contact,
+        spectral=moment.spectral,
+    )
     odds = None
     if moment.blend.weight > 0.0 and sage is not None:
         where = SageInputs.of(run.snapshot, moment.queries)
