@@ -74,7 +74,8 @@ function ringLink(ring) {
     element("span", { class: "words", text: ring.words })));
 }
 
-async function listRings(append) {
+// `keep`: the ring that is shown stays, whether or not it is still in the list.
+async function listRings(append, keep = false) {
   const query = new URLSearchParams(state.query);
   query.set("limit", PAGE_SIZE);
   if (append && state.cursor) query.set("cursor", state.cursor);
@@ -85,7 +86,7 @@ async function listRings(append) {
     state.cursor = page.next_cursor;
     at("more").hidden = page.next_cursor === null;
     at("count").textContent = page.total === 0 ? "No ring passes these filters." : `${plural(page.total, "ring")}, the best rank first`;
-    if (!append && !location.hash && page.rings.length > 0) await showRing(page.rings[0].id);
+    if (!append && !keep && !location.hash && page.rings.length > 0) await showRing(page.rings[0].id);
     markChosen();
   } catch (error) {
     at("count").textContent = error.message;
@@ -145,7 +146,7 @@ function benignPart(ring) {
     for (const button of form.querySelectorAll("button")) button.disabled = true;
     try {
       await get(path, asked);
-      await Promise.all([listRings(false), showRing(ring.id)]);
+      await Promise.all([listRings(false, true), showRing(ring.id)]);
       at("benign")?.querySelector("button, summary")?.focus();
     } catch (error) {
       told.textContent = error.message;
