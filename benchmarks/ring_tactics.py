@@ -28,6 +28,7 @@ from benchmarks.find_rings import by_density, co_use
 from graph_etl import Workspace, build, load_spec
 from graph_etl.identifiers import HASH_KEY_VARIABLE
 from graph_etl.simulate import load_simulation, simulate
+from rings.honest import EXPLAINED
 from ringwatch.evaluation import judge_rings
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ EXAMPLE: Final = ROOT / "examples/game_signups"
 _KEY: Final = "bench-rings-key-for-simulated-data"
 OURS: Final = "`ringwatch rings`"
 SIGNIFICANT: Final = "those with q < 0.05"
+SUSPICIOUS: Final = "those that nothing honest explains either"
 # As many as an analyst may look at.
 FIRST: Final = 100
 
@@ -66,7 +68,9 @@ def ways(snapshot: Snapshot, bundle: gnn.Bundle, seed: int) -> dict[str, list[se
     run = rings.find(snapshot, bundle.scores["score"].to_numpy(), bundle=bundle.version, seed=seed)
     of_ring = dict(run.members.group_by("ring").agg(pl.col("account_id")).iter_rows())
     ranked = run.table.sort("rank")
-    for name, table in ((OURS, ranked), (SIGNIFICANT, ranked.filter(pl.col("q_value") < 0.05))):
+    sure = ranked.filter(pl.col("q_value") < 0.05)
+    unexplained = sure.filter(pl.col("honest") < EXPLAINED)
+    for name, table in ((OURS, ranked), (SIGNIFICANT, sure), (SUSPICIOUS, unexplained)):
         lists[name] = [set(of_ring[ring]) for ring in table["ring"]]
     return {name: found[:FIRST] for name, found in lists.items()}
 
