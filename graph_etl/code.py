@@ -8,20 +8,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-_ROOMS: Final = ("graph_etl", "features", "rings", "gnn", "ray_jobs")
 _LIBRARIES: Final = ("igraph", "lightgbm", "numba", "numpy", "polars", "scikit-learn", "scipy", "torch")
 
 
 @cache
-def code_version() -> str:
+def code_version(*rooms: str) -> str:
     """A hash of all that decides what a piece of work gives: our code, and the libraries that compute.
+
+    Args:
+        rooms: Packages whose code takes part.
 
     Returns:
         16 hexadecimal digits; the same on every machine with the same code.
     """
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parents[1]
-    for room in _ROOMS:
+    for room in rooms:
         for path in sorted((root / room).rglob("*.py")):
             digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())

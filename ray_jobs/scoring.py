@@ -12,7 +12,7 @@ import polars as pl
 from graph_etl import Snapshot
 from graph_etl.progress import silent
 from ray_jobs.cluster import connected
-from ray_jobs.code import code_version
+from ray_jobs.kept import code_of_jobs
 from ray_jobs.places import Place, fetched, within_reach
 from ray_jobs.spreading import spread
 
@@ -112,7 +112,7 @@ def score_over_ray(
         chunks = _chunks(snapshot_path, chunk_accounts)
         # Another bundle, snapshot or cut makes other parts, and so does other code.
         hashes = [place.content_hash for place in places]
-        words = "\0".join([*hashes, str(chunk_accounts), code_version()])
+        words = "\0".join([*hashes, str(chunk_accounts), code_of_jobs()])
         kept = _Parts(None if parts is None else parts / hashlib.sha256(words.encode()).hexdigest()[:16])
         found = {number: table for number in range(len(chunks)) if (table := kept.read(number)) is not None}
         missing = [number for number in range(len(chunks)) if number not in found]

@@ -12,9 +12,8 @@ from gnn.trees import ROUNDS
 from gnn.trials import Trials
 from graph_etl.progress import silent
 from ray_jobs.cluster import connected
-from ray_jobs.code import code_version
 from ray_jobs.errors import JobFailed
-from ray_jobs.kept import Kept
+from ray_jobs.kept import Kept, code_of_jobs
 from ray_jobs.places import within_reach
 from ray_jobs.sage_training import SageSettings
 from ray_jobs.training import OverRay
@@ -89,7 +88,7 @@ def tune_over_ray(
     tell = progress or silent
     with connected(address) as ray:
         place = within_reach(snapshot.path, store)
-        told = "\0".join([place.content_hash, str(seed), str(trials), code_version()])
+        told = "\0".join([place.content_hash, str(seed), str(trials), code_of_jobs()])
         key = hashlib.sha256(told.encode()).hexdigest()[:16]
         root = store or str((workspace.path / "ray").resolve())
         over = OverRay(ray, place, Kept(f"{root}/study-{key}/columns"), SageSettings(), 1)

@@ -21,6 +21,7 @@ from graph_etl.bounded.run import (
     one_after_the_other,
     quantile_cuts,
 )
+from graph_etl.code import code_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from graph_etl.plan import EventPlan, Plan
 
 # Rises when files of an interrupted merge by an older version must not be used.
-_VERSION = 1
 _FOLDER = "merging"
 
 
@@ -51,7 +51,7 @@ def merge_bounded(
     """
     size = bounds or Bounds()
     words = [
-        str(_VERSION),
+        code_version("graph_etl"),
         str(work.seed),
         str(size.rows),
         work.key_fingerprint or "",

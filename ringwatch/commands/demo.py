@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,6 +15,7 @@ from ringwatch.options import JsonOption, Options, SeedOption, WorkspaceOption
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rings import RingsRun
     from ringwatch.commands.train import Trainer
 
 REAL: Final = "hop_sybil"
@@ -128,6 +130,7 @@ def walk(
     *,
     build: "Callable[[Options, Path], None] | None" = None,
     train: "Trainer | None" = None,
+    find: "Callable[..., RingsRun] | None" = None,
 ) -> dict[str, Any]:
     """Build, train, find rings; show counts, metrics, three rings in words, one account with reasons.
 
@@ -137,6 +140,7 @@ def walk(
         name: Name of the example; its workspace is `demo/NAME` in that of the options.
         build: Makes and shows the snapshot; as `ringwatch build` does if None.
         train: Trains the bundle; `gnn.train` if None.
+        find: Finds rings as `rings.find` does, told the workspace too; that itself if None.
 
     Returns:
         What was made, with its metrics.
@@ -162,7 +166,8 @@ def walk(
     else:
         build(here, spec)
     make_bundle(here, by=train)
-    find_rings(here, top=TOP_RINGS)
+    by = None if find is None else partial(find, workspace=Workspace(here.workspace))
+    find_rings(here, top=TOP_RINGS, by=by)
     place = Workspace(here.workspace)
     snapshot = place.open_snapshot()
     current = place.current()

@@ -60,7 +60,10 @@ DRIVER = """
 import sys
 from pathlib import Path
 from ray_jobs import embed_over_ray
-embed_over_ray(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], shift=4, address=sys.argv[4])
+embed_over_ray(
+    Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], shift=4, address=sys.argv[4],
+    progress=lambda *told: print(*told, flush=True),
+)
 """
 
 
@@ -76,12 +79,15 @@ def test_a_killed_driver_loses_no_part(
     for _ in range(3):
         enough = len(done) + int(rng.integers(1, 25))
         with subprocess.Popen(
-            [sys.executable, "-c", DRIVER, *words], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+            [sys.executable, "-c", DRIVER, *words],
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            stdout=subprocess.PIPE,
         ) as process:
-            until = time.monotonic() + 180.0
-            while process.poll() is None and len(list(folder.rglob("*.json"))) <= enough:
-                assert time.monotonic() < until
-                time.sleep(0.01)
+            assert process.stdout is not None
+            # It tells of each file that is whole; each line is a chance to kill it.
+            for _ in process.stdout:
+                if len(list(folder.rglob("*.json"))) > enough:
+                    break
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
         found = {

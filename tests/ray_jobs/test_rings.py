@@ -119,7 +119,7 @@ def test_other_code_takes_nothing_over(tmp_path: Path, monkeypatch: pytest.Monke
     Kept.of_run(str(tmp_path), "rings", ["snapshot", 1]).keep("links.0.00000", b"found")
     assert Kept.of_run(str(tmp_path), "rings", ["snapshot", 1]).read("links.0.00000") == b"found"
     assert Kept.of_run(str(tmp_path), "rings", ["snapshot", 2]).read("links.0.00000") is MISSING
-    monkeypatch.setattr(module, "code_version", lambda: "another")
+    monkeypatch.setattr(module, "code_of_jobs", lambda: "another")
     assert Kept.of_run(str(tmp_path), "rings", ["snapshot", 1]).read("links.0.00000") is MISSING
 
 

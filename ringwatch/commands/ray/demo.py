@@ -26,6 +26,12 @@ def _demo(
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this example; both if left out.")
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, max=2, help="Processes that fit GraphSAGE together, one a node; 1: as `demo`."
+        ),
+    ] = 2,
     workspace: WorkspaceOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -33,7 +39,7 @@ def _demo(
     """Build, train, find rings and score two examples over a cluster of two nodes that starts here."""
     from gnn import Bundle
     from graph_etl import Workspace
-    from ray_jobs import score_here, score_over_ray, train_over_ray
+    from ray_jobs import SageSettings, rings_over_ray, score_here, score_over_ray, train_over_ray
     from ray_jobs.cluster import connected, dashboard_of, two_nodes
     from ringwatch.settings import DEMO_HASH_KEY, settings
     from ringwatch.tables import score_table, write_table
@@ -55,8 +61,10 @@ def _demo(
         screen.say(f"Ray: {len(nodes)} nodes at {address}, dashboard {dashboard}", style="bold")
         for name in chosen:
             here = replace(options, workspace=options.workspace / "ray")
-            train = partial(train_over_ray, address=address)
-            walked = walk(here, folder / name / "spec.yaml", name, build=_build, train=train)
+            train = partial(train_over_ray, address=address, sage=SageSettings(workers))
+            find = partial(rings_over_ray, address=address)
+            spec = folder / name / "spec.yaml"
+            walked = walk(here, spec, name, build=_build, train=train, find=find)
             place = Workspace(walked["workspace"])
             snapshot = place.open_snapshot()
             file = place.path / "scores.parquet"
@@ -66,6 +74,7 @@ def _demo(
             alone = score_table(place, snapshot, by=score_here)
             same = "bit for bit those of one process" if scored.equals(alone) else "NOT those of one process"
             screen.say(f"{len(scored):,} scores over both nodes, {same}: {file}")
+            screen.say(f"GraphSAGE was fitted by {workers} process(es), rings by tasks of both nodes")
             results.append(walked | {"scores": str(file), "scores_equal": scored.equals(alone)})
         for one in results:
             place = Workspace(one["workspace"])
