@@ -40,6 +40,7 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
     "bursts": ("burst",),
     "neighbour aggregates": ("direct", "shared", "around"),
     "communities": ("community",),
+    "coordinates": ("spectral",),
     "rhythm": ("rhythm",),
     "embeddings": ("embedding",),
     "verdicts of others": ("contact", "verdict"),
