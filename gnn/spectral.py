@@ -82,6 +82,7 @@ class Coordinates:
         horizon: Entries with a position below it went in.
         own: ``float32[A, 128]``, NaN for accounts that dealt with nobody.
         told: ``float32[A, 128]``, what each account tells of those that deal with it; NaN likewise.
+        gone: An account that counts as if it had none of its own; -1 for none.
         ARRAYS: Names of the arrays, as files hold them.
     """
 
@@ -90,6 +91,7 @@ class Coordinates:
     horizon: int
     own: NDArray[np.float32]
     told: NDArray[np.float32]
+    gone: int = -1
 
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -138,11 +140,7 @@ class Coordinates:
         Returns:
             The coordinates.
         """
-        if not 0 <= account < len(self.own):
-            return self
-        own = np.array(self.own)
-        own[account] = np.nan
-        return replace(self, own=own)
+        return replace(self, gone=account)
 
 
 def coordinates_of(snapshot: Snapshot, seed: int = 0) -> Coordinates | None:
@@ -219,8 +217,9 @@ def with_coordinates(
         ``float32[Q, F]``, a copy; NaN stays where the horizon is earlier, or where nobody was dealt with.
     """
     found = np.full((len(queries), WIDTH), np.nan, np.float32)
-    known = (queries.account >= 0) & (queries.account < len(coordinates.own))
-    found[known] = coordinates.own[queries.account[known]]
+    account = queries.account
+    known = (account >= 0) & (account < len(coordinates.own)) & (account != coordinates.gone)
+    found[known] = coordinates.own[account[known]]
     new = np.flatnonzero(np.isnan(found[:, 0]))
     if len(new):
         some = queries if len(new) == len(queries) else queries.take(new)
