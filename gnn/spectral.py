@@ -124,12 +124,13 @@ class Coordinates:
             The coordinates by new indices.
         """
         kept = place >= 0
-        moved = []
-        for table in (self.own, self.told):
+
+        def moved(table: NDArray[np.float32]) -> NDArray[np.float32]:
             new = np.full((n_accounts, table.shape[1]), np.nan, np.float32)
             new[place[kept]] = table[kept]
-            moved.append(new)
-        return Coordinates(self.horizon, *moved)
+            return new
+
+        return Coordinates(self.horizon, moved(self.own), moved(self.told))
 
     def without(self, account: int) -> Coordinates:
         """The coordinates had an account none of its own: those that it deals with then say where it stands.
