@@ -344,7 +344,8 @@ class Workspace:
         """Hold the workspace for one piece of work of a kind; a process that dies lets go by itself.
 
         Args:
-            work: ``build``, ``training`` (over a cluster, which keeps its pieces there) or ``refresh``.
+            work: ``build``, ``refresh``, or what keeps its pieces there over a cluster: ``training`` and
+                ``ring-search``.
 
         Yields:
             Nothing.

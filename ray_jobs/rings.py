@@ -76,7 +76,7 @@ def rings_over_ray(
     from gnn.train import threads_for
 
     threads = n_threads or threads_for(snapshot)
-    with workspace.alone("rings"), connected(address) as ray:
+    with workspace.alone("ring-search"), connected(address) as ray:
         place = within_reach(snapshot.path, store)
         given = None if scores is None else hashlib.sha256(np.ascontiguousarray(scores).tobytes()).hexdigest()
         runs = [None if run is None else run.id for run in (previous, base)]

@@ -111,7 +111,8 @@ def test_through_the_client_of_a_cluster_far_away(
 
 def test_two_runs_do_not_share_their_pieces(stage: Snapshot, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    with workspace.alone("rings"), pytest.raises(WorkspaceError, match="another rings is running"):
+    running = "another ring-search is running"
+    with workspace.alone("ring-search"), pytest.raises(WorkspaceError, match=running):
         rings_over_ray(stage, workspace=Workspace(tmp_path))
 
 
