@@ -41,6 +41,8 @@ WIDTH: Final = 128
 _COUNT: Final = "direct.accounts"
 # Beyond, a bundle would grow by more than 50 MB.
 _MOST_ACCOUNTS: Final = 100_000
+# Both ends of each pair: the search reads them ten times, half a minute on one core.
+_MOST_ENDS: Final = 10_000_000
 # With fewer accounts that deal with each other as many coordinates would name them one by one.
 _LEAST_ACCOUNTS: Final = 8 * WIDTH
 # Where fewer accounts have any, nothing is gained that would pay for the trial.
@@ -152,14 +154,16 @@ def coordinates_of(snapshot: Snapshot, seed: int = 0) -> Coordinates | None:
         seed: Of the search.
 
     Returns:
-        The coordinates; None where too few accounts deal with each other, or there are too many accounts.
+        The coordinates; None where too few accounts deal with each other, or there are too many accounts or
+        dealings to search them in half a minute.
     """
     if not spectral_specs(snapshot) or snapshot.n_accounts > _MOST_ACCOUNTS:
         return None
     adjacency = _adjacency(snapshot)
     degree = np.asarray(adjacency.sum(axis=1)).ravel()
     there = np.flatnonzero(degree)
-    if len(there) < max(_LEAST_ACCOUNTS, _LEAST_SHARE * snapshot.n_accounts):
+    enough = len(there) >= max(_LEAST_ACCOUNTS, _LEAST_SHARE * snapshot.n_accounts)
+    if not enough or adjacency.nnz > _MOST_ENDS:
         return None
     from sklearn.utils.extmath import randomized_svd  # here: scoring needs no scikit-learn
 

@@ -186,6 +186,11 @@ def prepare(
     shared = spread.share(snapshot)
     horizons = epoch_horizons(snapshot, snapshot.manifest["moments"])
     epochs = spread.each("communities", [partial(_epoch, shared, at, seed) for at in horizons], tell)
+    coordinates = None
+    if FAMILY not in without and final.supervision != "label_free":
+        tell("coordinates", 0, 1)
+        coordinates = coordinates_of(snapshot, seed)
+        tell("coordinates", 1, 1)
     return Run(
         snapshot=snapshot,
         seed=seed,
@@ -205,9 +210,7 @@ def prepare(
         budget=budget or Budget(None),
         spread=spread,
         shared=shared,
-        coordinates=None
-        if FAMILY in without or final.supervision == "label_free"
-        else coordinates_of(snapshot, seed),
+        coordinates=coordinates,
     )
 
 

@@ -111,6 +111,16 @@ def test_few_accounts_have_no_coordinates(circles: Built) -> None:
     assert coordinates_of(circles.snapshot) is None
 
 
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("limit", ["_MOST_ACCOUNTS", "_MOST_ENDS"])
+def test_nothing_is_searched_that_would_take_too_long(
+    circles: Built, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    assert coordinates_of(circles.snapshot) is not None
+    monkeypatch.setattr(spectral, limit, circles.snapshot.n_accounts - 1)
+    assert coordinates_of(circles.snapshot) is None
+
+
 def test_they_are_the_last_columns(circles: Built) -> None:
     families = [spec.family for spec in input_specs(circles.snapshot, with_contact=False)]
     assert families[-WIDTH:] == [FAMILY] * WIDTH
