@@ -2,7 +2,7 @@
 
 No data travels between tasks but by the folder: each maps the layer before it and writes its own file, so
 that a job that was killed, with its driver or its nodes, goes on from the files that are whole. Blocks are
-numbers, not data, so Ray Data has nothing to stream here: tasks do.
+numbers, not data, so Ray Data has nothing to stream here: tasks do (see `ray_jobs.etl` for what it costs).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""From files to a snapshot over Ray: parts are read in tasks, then merged in tasks."""
+"""From files to a snapshot over Ray: parts are read in tasks, then merged in tasks.
+
+Ray Data could read them, with a read task a file. It took longer and more memory for the same parts, and it
+cannot be driven through ``ray://`` (``benchmarks/ray_data.py``).
+"""
 
 from __future__ import annotations
 
