@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import gnn
-from features import Queries
-from gnn import Scorer, spectral
+from features import LiveGraph, Queries
+from gnn import Scorer, reasons, spectral
+from gnn.counterfactual import counterfactuals
 from gnn.inputs import input_specs, inputs
 from gnn.spectral import FAMILY, WIDTH, Coordinates, coordinates_of, with_coordinates
 from graph_etl import Snapshot
@@ -145,6 +146,17 @@ def test_they_are_inputs_where_held_out_accounts_gain(circles: Built) -> None:
     assert precision(bundle) > precision(plain) + 0.1
     scored = Scorer(circles.snapshot, bundle).score(Queries.for_accounts(circles.snapshot)).score
     np.testing.assert_array_equal(scored, bundle.scores["score"].to_numpy())
+    live = Scorer(LiveGraph(circles.snapshot), bundle)
+    some = Queries.for_accounts(circles.snapshot, np.arange(0, _CIRCLES * _MEMBERS, 7))
+    np.testing.assert_array_equal(live.score(some).score, scored[::7])
+    one = some.take(np.array([3]))
+    result = live.score(one)
+    told = reasons(live, one, result)
+    found = counterfactuals(live, one, result, reasons=told)
+    assert "NEIGHBOURHOOD" in {reason.code for reason in told}
+    # Without one of those that it deals with it stands elsewhere in its circle, so its score moves.
+    assert found.accounts
+    assert {carrier.score for carrier in found.accounts} != {float(result.score[0])}
     (bundle.path / "coordinates.npz").unlink()
     with pytest.raises(gnn.BundleError, match=r"coordinates\.npz: missing"):
         Scorer(circles.snapshot, gnn.Bundle.open(bundle.path))
