@@ -14,6 +14,7 @@ import pytest
 from graph_etl import LiveEvent, LiveVerdict, Workspace
 from graph_etl.identifiers import Hasher, keys_of
 from graph_etl.neo4j_store import Target, connect, session
+from rings import RingsRun
 from ringwatch import run
 from ringwatch.commands.refresh import EXIT_HELD_BACK
 from ringwatch.refreshing import STATE
@@ -89,6 +90,10 @@ def test_what_the_journal_holds_comes_into_use_at_once(
     assert snapshot.account_ids[: earlier.n_accounts] == earlier.account_ids.to_list()
     assert len([one for one in place.history() if one.after["snapshot"] == snapshot.id]) == 1
     assert not (workspace / STATE).exists()
+    # The rings build on those of before, though the scores are another bundle's.
+    found = RingsRun.open(place.path_of("rings", str(after["rings"])))
+    assert (found.manifest["base"]["run"], found.manifest["previous"]) == (before["rings"], before["rings"])
+    assert "null model" not in found.manifest["taken_over"]
     # Neo4j shows it too.
     assert result["neo4j"]["problem"] is None
     with connect(neo4j) as driver, session(driver, neo4j) as opened:
