@@ -24,6 +24,7 @@ from scoring_service.live import LiveState
 from scoring_service.loading import Loaded
 from scoring_service.logs import configure_logging
 from scoring_service.risk import answering, endpoints, reading, service
+from scoring_service.risk.schemas import RiskRequest
 from scoring_service.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _WHOLE: Final = "all of it in this process"
 _REST: Final = "the rest, event loop included"
 # The parts in the order in which an answer goes through them, and where their functions are looked up.
 _PLACES: Final[dict[str, list[tuple[Any, str]]]] = {
-    "parse": [(endpoints, "_parse")],
+    "parse": [(endpoints, "parsed")],
     "hash identifiers": [(reading, "keys_of"), (reading, "account_key")],
     "read the rest of the request": [(service.RiskService, "read")],
     "look up nodes, pose the question": [(LiveGraph, "question")],
@@ -120,7 +121,7 @@ async def _timed(
                 watch.begin()
                 started = time.perf_counter()
                 _, assessed = await answering.answer_risk(
-                    state, endpoints._parse(data), with_reasons=with_reasons, use=None
+                    state, endpoints.parsed(RiskRequest, data), with_reasons=with_reasons, use=None
                 )
                 took = time.perf_counter() - started
                 call = watch.calls[-1]

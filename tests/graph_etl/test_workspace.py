@@ -59,7 +59,8 @@ def test_only_what_exists_becomes_current(tmp_path: Path) -> None:
 
 def test_two_builds_at_once_are_refused(tmp_path: Path) -> None:
     first, second = Workspace(tmp_path), Workspace(tmp_path)
-    with first.alone("build"), pytest.raises(WorkspaceError, match="another build is running"), second.alone("build"):
+    refused = pytest.raises(WorkspaceError, match="another build is running")
+    with first.alone("build"), refused, second.alone("build"):
         pass
     with second.alone("build"):
         pass
