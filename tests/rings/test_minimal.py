@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -260,7 +260,8 @@ class Likely:
     def __init__(self) -> None:
         self.asked = 0
 
-    def probability(self, pairs: Pairs) -> NDArray[np.float32]:
+    def probability(self, pairs: Pairs, **where: Any) -> NDArray[np.float32]:
+        assert set(where) == {"spread", "tell"}
         self.asked += len(pairs)
         common = pairs.features(np.arange(len(pairs)))[:, pair_columns(0).index("common_like")]
         return (1.0 / (2.0 + common)).astype(np.float32)
