@@ -19,11 +19,12 @@ from benchmarks.serve.requests import sign_ups
 from benchmarks.serve.stopwatch import Stopwatch
 from features import LiveGraph
 from gnn import inputs, scorer
+from scoring_service import bodies
 from scoring_service.journal import Entry, Journal
 from scoring_service.live import LiveState
 from scoring_service.loading import Loaded
 from scoring_service.logs import configure_logging
-from scoring_service.risk import answering, endpoints, reading, service
+from scoring_service.risk import answering, reading, service
 from scoring_service.risk.schemas import RiskRequest
 from scoring_service.settings import ServiceSettings
 
@@ -37,7 +38,7 @@ _WHOLE: Final = "all of it in this process"
 _REST: Final = "the rest, event loop included"
 # The parts in the order in which an answer goes through them, and where their functions are looked up.
 _PLACES: Final[dict[str, list[tuple[Any, str]]]] = {
-    "parse": [(endpoints, "parsed")],
+    "parse": [(bodies, "parsed")],
     "hash identifiers": [(reading, "keys_of"), (reading, "account_key")],
     "read the rest of the request": [(service.RiskService, "read")],
     "look up nodes, pose the question": [(LiveGraph, "question")],
@@ -121,7 +122,7 @@ async def _timed(
                 watch.begin()
                 started = time.perf_counter()
                 _, assessed = await answering.answer_risk(
-                    state, endpoints.parsed(RiskRequest, data), with_reasons=with_reasons, use=None
+                    state, bodies.parsed(RiskRequest, data), with_reasons=with_reasons, use=None
                 )
                 took = time.perf_counter() - started
                 call = watch.calls[-1]
