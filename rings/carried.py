@@ -41,13 +41,14 @@ class Carried:
         things: ``uint64[R]``, for each ring, the best rank first, a print of what its members share.
         nearest: ``uint64[R]``, a print of the way to the nearest known bad account.
         compared: ``float64[R]``, how likely something honest explains it, verdicts not counted.
+        odds: ``float64[R]``, how far what its members do speaks for coordination, natural logarithm.
         n_nodes: Nodes of its snapshot.
         names: Hash of their names, in order: while it stays, numbers of nodes and accounts mean the same.
     """
 
     ARRAYS: ClassVar[tuple[str, ...]] = (
         *("a", "b", "weight", "source", "via"),
-        *("ids", "accounts", "things", "nearest", "compared", "nodes", "names"),
+        *("ids", "accounts", "things", "nearest", "compared", "odds", "nodes", "names"),
     )
 
     links: Links
@@ -56,6 +57,7 @@ class Carried:
     things: NDArray[np.uint64]
     nearest: NDArray[np.uint64]
     compared: NDArray[np.float64]
+    odds: NDArray[np.float64]
     n_nodes: int
     names: str
 
@@ -64,7 +66,10 @@ class Carried:
         """All of it by name, as `Carried.of` reads it."""
         return {
             **{name: getattr(self.links, name) for name in ("a", "b", "weight", "source", "via")},
-            **{name: getattr(self, name) for name in ("ids", "accounts", "things", "nearest", "compared")},
+            **{
+                name: getattr(self, name)
+                for name in ("ids", "accounts", "things", "nearest", "compared", "odds")
+            },
             "nodes": np.array([self.n_nodes], np.int64),
             "names": np.frombuffer(bytes.fromhex(self.names), np.uint8),
         }
@@ -86,6 +91,7 @@ class Carried:
             things=arrays["things"],
             nearest=arrays["nearest"],
             compared=arrays["compared"],
+            odds=arrays["odds"],
             n_nodes=int(arrays["nodes"][0]),
             names=arrays["names"].tobytes().hex(),
         )

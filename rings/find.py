@@ -19,7 +19,7 @@ from rings.benign import Standing as BenignStanding
 from rings.carried import Carried, account_names, account_prints, names_hash, thing_prints, way_prints
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
-from rings.honest import EXPLAINED, honest
+from rings.honest import EXPLAINED, Honest, honest
 from rings.identity import Identities, identify
 from rings.left_out import left_out, named_rings
 from rings.links import LinkConfig, Links
@@ -37,7 +37,7 @@ from rings.significance import (
     benjamini_hochberg,
     group_sums,
     shrunken_mean,
-    tail_p_values,
+    standing_out,
 )
 from rings.spread import InTurn
 from rings.touched import Standing, regrouped, told_numbers
@@ -160,17 +160,18 @@ def find(
     n_rings = int(member.max(initial=-1)) + 1
     yardstick: Yardstick = _one_of(kept, measured, n_rings)
     things = thing_prints(snapshot, member, n_rings)
-    stands, likely = np.zeros(n_rings, np.bool_), np.zeros(n_rings)
+    stands, likely, odds = np.zeros(n_rings, np.bool_), np.zeros(n_rings), np.zeros(n_rings)
     if standing is not None:
         standing = standing.held_against(member)
         stands = standing.untouched(member, settled, things)
-        likely[stands] = standing.compared[stands]
+        likely[stands], odds[stands] = standing.compared[stands], standing.odds[stands]
         links = settled.links(np.append(stands, [False])[member])
-    tested = _test(yardstick, links, member)
     known = label == 1
     # Without verdicts: those are told of and move no ring.
     fresh = np.flatnonzero(~stands)
-    likely[fresh] = honest(snapshot, told_numbers(member, fresh), horizon=horizon).probability
+    compared = honest(snapshot, told_numbers(member, fresh), horizon=horizon)
+    likely[fresh], odds[fresh] = compared.probability, _together(compared, compared)
+    tested = _test(yardstick, links, member, odds)
     score, rank_of = _rank(scores, member, tested, likely)
     inside = member >= 0
     member[inside] = rank_of[member[inside]]
@@ -262,6 +263,7 @@ def find(
         things[order][last],
         ways[last],
         likely[order][last],
+        odds[order][last],
         snapshot.n_nodes,
         names_hash(snapshot, snapshot.n_nodes),
     )
@@ -365,26 +367,42 @@ def _measured(given: Shared[Weighing], grouping: CommunityConfig, seed: int, any
     share = len(sample) / len(accounts) if len(accounts) else 1.0
     among = None if len(sample) == len(accounts) else sample
     null: list[NDArray[np.float64]] = []
+    odds: list[NDArray[np.float64]] = []
     while len(null) < _NULL_RUNS and sum(map(len, null)) < _NULL_GROUPS:
         graph, kept = rewired(snapshot, weighing.horizon, random, among)
         # Behaviour is dealt out anew too: what is alike no longer goes with what is shared or close in time.
-        chance = weighing.by_chance(graph, random.permutation(snapshot.n_accounts), among)
+        order = random.permutation(snapshot.n_accounts)
+        chance = weighing.by_chance(graph, order, among)
         del kept
         groups = communities(chance, snapshot.n_accounts, grouping, seed)
         null.append(group_sums(chance, groups).tightness)
+        # Members came when they came; what they did is what those did whose behaviour they were dealt.
+        dealt = np.full_like(groups, -1)
+        dealt[order] = groups
+        came, did = (honest(snapshot, who, horizon=weighing.horizon) for who in (groups, dealt))
+        odds.append(_together(came, did))
         if not any_links:
             break
     most = math.ceil(max(map(len, null)) / share)
     ranks = (None, (), ()) if weighing.model is None else weighing.ranks()
-    return Yardstick(np.concatenate(null), len(null), share, most, *ranks)
+    return Yardstick(np.concatenate(null), np.concatenate(odds), len(null), share, most, *ranks)
 
 
-def _test(yardstick: Yardstick, links: Links, member: NDArray[np.int32]) -> _Tested:
+def _together(came: Honest, did: Honest) -> NDArray[np.float64]:
+    """How far arrivals, behaviour and identifiers speak for coordination; size and verdicts say nothing."""
+    return -(came.log_odds["arrivals"] + did.log_odds["behaviour"] + did.log_odds["churn"])
+
+
+def _test(
+    yardstick: Yardstick, links: Links, member: NDArray[np.int32], odds: NDArray[np.float64]
+) -> _Tested:
     """Compare the groups with those that the same steps find where nobody acts together."""
     sums = group_sums(links, member)
     # By as many groups as there were when the platform was measured: one more elsewhere changes no p-value.
     most = max(1, yardstick.most)
-    p_value = tail_p_values(sums.tightness, yardstick.null, yardstick.runs * yardstick.share, most)
+    p_value = standing_out(
+        sums.tightness, odds, yardstick.null, yardstick.null_odds, yardstick.runs * yardstick.share, most
+    )
     return _Tested(sums, p_value, benjamini_hochberg(p_value))
 
 

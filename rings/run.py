@@ -171,11 +171,14 @@ class RingsRun:
         yardstick = None
         if measured.exists():
             with np.load(measured, allow_pickle=False) as arrays:
-                yardstick = Yardstick.of({name: arrays[name] for name in Yardstick.ARRAYS})
+                # A run of before, without what is measured today, is no yardstick.
+                if set(Yardstick.ARRAYS) <= set(arrays.files):
+                    yardstick = Yardstick.of({name: arrays[name] for name in Yardstick.ARRAYS})
         carried = None
         if left.exists():
             with np.load(left, allow_pickle=False) as arrays:
-                carried = Carried.of({name: arrays[name] for name in Carried.ARRAYS})
+                if set(Carried.ARRAYS) <= set(arrays.files):
+                    carried = Carried.of({name: arrays[name] for name in Carried.ARRAYS})
         return cls(
             id=manifest["id"],
             manifest=manifest,

@@ -105,6 +105,39 @@ def tail_p_values(
     return np.clip(expected / tested, 1e-300, 1.0)
 
 
+def standing_out(
+    tightness: NDArray[np.float64],
+    odds: NDArray[np.float64],
+    null: NDArray[np.float64],
+    null_odds: NDArray[np.float64],
+    null_runs: float,
+    n_groups: int,
+) -> NDArray[np.float64]:
+    r"""Chance that a group of a platform where nobody acts together stands out as much.
+
+    What is tested pools how tight a group is and how far its members' behaviour, arrivals and identifiers
+    speak for coordination: :math:`S = -\ln p_{tight} + \lambda`, with :math:`p_{tight}` by `tail_p_values`.
+    Both parts are judged alike in the groups that chance makes, so it does not matter how they hang together:
+    a link asks for closeness in time, hence chance groups are close in time too.
+
+    Args:
+        tightness: ``float64[R]`` of the groups found.
+        odds: ``float64[R]``, :math:`\lambda`, natural logarithm.
+        null: ``float64[K]`` tightness of the groups of all runs of the null model together.
+        null_odds: ``float64[K]``, the same groups' :math:`\lambda`.
+        null_runs: Number of those runs; a run on a sample of the platform counts as its share.
+        n_groups: Groups that a run has at most; at least ``R``.
+
+    Returns:
+        ``float64[R]`` in (0, 1].
+    """
+    found, chance = (
+        odds_of - np.log(tail_p_values(tight, null, null_runs, n_groups))
+        for tight, odds_of in ((tightness, odds), (null, null_odds))
+    )
+    return tail_p_values(found, chance, null_runs, n_groups)
+
+
 def benjamini_hochberg(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     r"""False discovery rates (Benjamini and Hochberg, 1995).
 

@@ -206,6 +206,11 @@ class Standing:
         """``float64[R]``, how likely something honest explained the rings; NaN for others than before."""
         return self._row_by_row(self.carried.compared, np.nan)
 
+    @property
+    def odds(self) -> NDArray[np.float64]:
+        """``float64[R]``, how far what members did spoke for coordination; NaN for others than before."""
+        return self._row_by_row(self.carried.odds, np.nan)
+
     def _row_by_row(self, column: NDArray[Any], otherwise: Any) -> NDArray[Any]:
         found = np.full(len(self.was), otherwise, column.dtype)
         found[self.was >= 0] = column[self.was[self.was >= 0]]

@@ -232,10 +232,12 @@ def _synchrony(piece: Evidence) -> Sentence:
 
 def _chance(piece: Evidence) -> Sentence:
     if piece["q_value"] >= SIGNIFICANT:
-        return Sentence("no tighter than groups that chance makes", (piece["id"],))
+        return Sentence("it stands out no more than groups that chance makes", (piece["id"],))
     one, many = piece["odds"]
     fewer = "fewer than " if many >= 1_000_000 else ""
-    return Sentence(f"chance makes {fewer}{small(one)} group in {number(many)} this tight", (piece["id"],))
+    return Sentence(
+        f"chance makes {fewer}{small(one)} group in {number(many)} that stands out as much", (piece["id"],)
+    )
 
 
 def _expected(amount: float) -> str:

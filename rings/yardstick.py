@@ -34,6 +34,7 @@ class Yardstick:
 
     Attributes:
         null: ``float64[K]``, tightness of the groups that chance makes.
+        null_odds: ``float64[K]``, how far what their members do speaks for coordination.
         runs: Runs of the null model that they came from.
         share: Share of the platform that each run dealt out.
         most: Groups of the largest of these runs, on the whole platform, or of what was found there if more.
@@ -43,9 +44,18 @@ class Yardstick:
         ARRAYS: What files hold.
     """
 
-    ARRAYS: ClassVar[tuple[str, ...]] = ("null", "numbers", "places", "bounds", "values", "ranks")
+    ARRAYS: ClassVar[tuple[str, ...]] = (
+        "null",
+        "null_odds",
+        "numbers",
+        "places",
+        "bounds",
+        "values",
+        "ranks",
+    )
 
     null: NDArray[np.float64]
+    null_odds: NDArray[np.float64]
     runs: int
     share: float
     most: int
@@ -59,6 +69,7 @@ class Yardstick:
         none = np.zeros(0, np.float32)
         return {
             "null": self.null,
+            "null_odds": self.null_odds,
             "numbers": np.array([self.runs, self.share, self.most, self.places is not None]),
             "places": np.array(self.places or (), np.int64),
             "bounds": np.cumsum([0, *map(len, self.values)]),
@@ -82,7 +93,9 @@ class Yardstick:
         places = tuple(arrays["places"].tolist()) if ranked else None
         if not places:
             split = [(), ()]
-        return cls(arrays["null"], int(runs), share, int(most), places, split[0], split[1])
+        return cls(
+            arrays["null"], arrays["null_odds"], int(runs), share, int(most), places, split[0], split[1]
+        )
 
     def ranked_by(self, other: Yardstick) -> Yardstick:
         """The same with the ranks of another one.

@@ -374,8 +374,8 @@ FORMS: Final[dict[str, list[tuple[str, Callable[[Found, Mapping[str, Evidence]],
     "synchrony": [(rf"{WHO} appeared side by side and behave alike \((?P<pairs>{N}) pairs?\)", _synchrony)],
     "chance": [
         (
-            r"no tighter than groups that chance makes|chance makes (?P<fewer>fewer than )?"
-            rf"(?P<group>{N}|[a-z]+) group in (?P<many>{N}) this tight",
+            r"it stands out no more than groups that chance makes|chance makes (?P<fewer>fewer than )?"
+            rf"(?P<group>{N}|[a-z]+) group in (?P<many>{N}) that stands out as much",
             _chance,
         )
     ],

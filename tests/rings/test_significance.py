@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 import rings
 from rings.links import Links
 from rings.null_model import _deal_symmetric
-from rings.significance import benjamini_hochberg, group_sums, shrunken_mean, tail_p_values
+from rings.significance import (
+    benjamini_hochberg,
+    group_sums,
+    shrunken_mean,
+    standing_out,
+    tail_p_values,
+)
 from tests.rings.drawing import noise_bridge
 
 
@@ -62,6 +68,31 @@ def test_no_null_run_is_an_error() -> None:
 def test_a_null_model_without_groups_still_gives_p_values() -> None:
     p_values = tail_p_values(np.array([0.4, 0.1]), np.zeros(0), null_runs=4, n_groups=2)
     assert p_values == pytest.approx([1 / 9, 1 / 9])
+
+
+def test_behaviour_and_tightness_are_pooled() -> None:
+    null, null_odds = np.linspace(0.0, 1.0, 1000), np.tile([-1.0, 0.0, 1.0, 0.0], 250)
+    tightness, odds = np.array([0.9, 0.9, 0.9, 0.5, 0.5]), np.array([-4.0, 0.0, 8.0, 0.0, 8.0])
+    p_values = standing_out(tightness, odds, null, null_odds, 1, 1000)
+    assert (np.diff(p_values[:3]) < 0).all()
+    assert p_values[4] < p_values[1] < p_values[3]
+    # Tightness alone leaves one in ten as tight as 0.9.
+    assert p_values[2] < 0.001 < 0.05 < p_values[1]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-1.0, 1.0))
+def test_groups_like_those_of_chance_do_not_stand_out_however_their_parts_hang_together(
+    seed: int, together: float
+) -> None:
+    draw = np.random.default_rng(seed)
+
+    def groups(n: int) -> tuple[np.ndarray, np.ndarray]:
+        tightness = draw.exponential(size=n)
+        return tightness, 3.0 * together * tightness + draw.normal(size=n)
+
+    null, found = groups(3000), groups(1000)
+    p_values = standing_out(*found, *null, 3, 1000)
+    assert (benjamini_hochberg(p_values) < 0.05).mean() <= 0.01
 
 
 @given(st.lists(st.floats(1e-12, 1.0), min_size=1, max_size=60))

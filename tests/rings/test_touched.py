@@ -106,7 +106,8 @@ def test_untouched_rings_are_as_before_and_as_a_full_run_finds_them(
         assert one == other
         # A weight of a link hangs on the whole platform, in the sixth digit.
         assert now[ring]["density"] == pytest.approx(full[ring]["density"], rel=1e-4)
-        assert now[ring]["p_value"] == pytest.approx(full[ring]["p_value"], rel=1e-2)
+        # Likeness is a place among random pairs of the platform, and a p-value one of 88 steps here.
+        assert now[ring]["p_value"] == pytest.approx(full[ring]["p_value"], rel=0.25)
         assert now[ring]["sentences"][0] == full[ring]["sentences"][0]
     # What was touched is told of by today's links, as a full run tells of it.
     for ring in gone:
@@ -158,7 +159,7 @@ def standing(links: Links, stirred: list[int], n: int) -> Standing:
     marks = np.zeros(n, np.bool_)
     marks[stirred] = True
     none = np.zeros(0, np.uint64)
-    carried = Carried(links, none, none, none, none, np.zeros(0), 0, "")
+    carried = Carried(links, none, none, none, none, np.zeros(0), np.zeros(0), 0, "")
     run: Any = None
     return Standing(run, carried, links, np.full(n, -1, np.int32), marks, True, np.zeros(0, np.int64))
 

@@ -161,6 +161,7 @@ def test_ranks_of_before_place_old_values_as_before_and_new_ones_between() -> No
     whole = ranked(profiles, np.arange(4))
     stick = Yardstick(
         np.zeros(0),
+        np.zeros(0),
         1,
         1.0,
         0,
@@ -174,6 +175,6 @@ def test_ranks_of_before_place_old_values_as_before_and_new_ones_between() -> No
     again = Yardstick.of(stick.arrays)
     np.testing.assert_array_equal(again.ranked(new), stick.ranked(new))
     assert (again.places, again.runs, again.share, again.most) == ((0,), 1, 1.0, 0)
-    bare = Yardstick(np.array([0.5]), 2, 0.5, 7)
+    bare = Yardstick(np.array([0.5]), np.array([1.0]), 2, 0.5, 7)
     assert Yardstick.of(bare.arrays).places is None
     assert Yardstick.of(bare.arrays).runs == 2
