@@ -72,7 +72,7 @@ def test_pods_find_what_a_local_cluster_is_given_and_the_key_only_as_a_secret() 
 def test_every_step_of_the_night_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     script = (FOLDER / "nightly.sh").read_text()
     steps = re.findall(r"^step \w+ ringwatch ((?:ray )?\w+)", script, re.MULTILINE)
-    assert steps == ["ray etl", "ray train", "rings", "ray score"]
+    assert steps == ["ray etl", "ray train", "ray rings", "ray score"]
     for step in steps:
         assert run([*step.split(), "--help"]) == 0
     capsys.readouterr()
@@ -94,10 +94,10 @@ def test_a_night_leaves_out_what_an_earlier_try_finished(tmp_path: Path) -> None
         return done.returncode, [" ".join(line.split()[:2]) for line in asked.read_text().splitlines()]
 
     assert night("2026-01-01", FAILS="train") == (1, ["ray etl", "ray train"])
-    assert night("2026-01-01", FAILS="score") == (1, ["ray train", "rings", "ray score"])
+    assert night("2026-01-01", FAILS="score") == (1, ["ray train", "ray rings", "ray score"])
     assert night("2026-01-01", FAILS="nothing") == (0, ["ray score"])
     assert night("2026-01-01", FAILS="nothing") == (0, [])
-    assert night("2026-01-02", FAILS="nothing")[1] == ["ray etl", "ray train", "rings", "ray score"]
+    assert night("2026-01-02", FAILS="nothing")[1] == ["ray etl", "ray train", "ray rings", "ray score"]
 
 
 @pytest.fixture(scope="module")

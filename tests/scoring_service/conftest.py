@@ -84,10 +84,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, hash_key: str) -> Path:
     return small_platform.make_workspace(tmp_path_factory.mktemp("platform"))
 
 
+def _copy(workspace: Path, to: Path) -> None:
+    """Copy the workspace without its store: commands that only read it may have made one."""
+    shutil.copytree(workspace, to, ignore=shutil.ignore_patterns("state.db*"))
+
+
 @pytest.fixture
 def copied(workspace: Path, tmp_path: Path) -> Workspace:
     """A copy of the workspace that a test may break."""
-    shutil.copytree(workspace, tmp_path / "workspace")
+    _copy(workspace, tmp_path / "workspace")
     return Workspace(tmp_path / "workspace")
 
 
@@ -102,7 +107,7 @@ def _opened(app: FastAPI) -> Client:
 def client(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """The app over a whole workspace, warm; for tests that only read."""
     own = tmp_path_factory.mktemp("read") / "workspace"
-    shutil.copytree(workspace, own)
+    _copy(workspace, own)
     opened = _opened(create_app(ServiceSettings(workspace=own)))
     yield opened
     opened.close()
