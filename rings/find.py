@@ -19,7 +19,7 @@ from rings.benign import Standing as BenignStanding
 from rings.carried import Carried, account_names, account_prints, names_hash, thing_prints, way_prints
 from rings.communities import CommunityConfig, communities
 from rings.evidence import Evidence, Grounds, evidence
-from rings.honest import EXPLAINED, Honest, honest
+from rings.honest import EXPLAINED, honest, together_by_chance
 from rings.identity import Identities, identify
 from rings.left_out import left_out, named_rings
 from rings.links import LinkConfig, Links
@@ -170,7 +170,7 @@ def find(
     # Without verdicts: those are told of and move no ring.
     fresh = np.flatnonzero(~stands)
     compared = honest(snapshot, told_numbers(member, fresh), horizon=horizon)
-    likely[fresh], odds[fresh] = compared.probability, _together(compared, compared)
+    likely[fresh], odds[fresh] = compared.probability, compared.together
     tested = _test(yardstick, links, member, odds)
     score, rank_of = _rank(scores, member, tested, likely)
     inside = member >= 0
@@ -379,18 +379,12 @@ def _measured(given: Shared[Weighing], grouping: CommunityConfig, seed: int, any
         # Members came when they came; what they did is what those did whose behaviour they were dealt.
         dealt = np.full_like(groups, -1)
         dealt[order] = groups
-        came, did = (honest(snapshot, who, horizon=weighing.horizon) for who in (groups, dealt))
-        odds.append(_together(came, did))
+        odds.append(together_by_chance(snapshot, groups, dealt, weighing.horizon))
         if not any_links:
             break
     most = math.ceil(max(map(len, null)) / share)
     ranks = (None, (), ()) if weighing.model is None else weighing.ranks()
     return Yardstick(np.concatenate(null), np.concatenate(odds), len(null), share, most, *ranks)
-
-
-def _together(came: Honest, did: Honest) -> NDArray[np.float64]:
-    """How far arrivals, behaviour and identifiers speak for coordination; size and verdicts say nothing."""
-    return -(came.log_odds["arrivals"] + did.log_odds["behaviour"] + did.log_odds["churn"])
 
 
 def _test(

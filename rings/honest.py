@@ -98,6 +98,11 @@ class Honest:
     churn: NDArray[np.float64]
     log_odds: dict[str, NDArray[np.float64]]
 
+    @property
+    def together(self) -> NDArray[np.float64]:
+        """``float64[R]``: how far what members did speaks for coordination; size and verdicts say nothing."""
+        return -(self.log_odds["arrivals"] + self.log_odds["behaviour"] + self.log_odds["churn"])
+
     def take(self, rings: NDArray[np.int64]) -> Honest:
         """The same of some rings, in another order.
 
@@ -136,19 +141,50 @@ def honest(
     alike = _alike(snapshot, member, n_rings, seen)
     arrivals, spacing = _arrivals(snapshot, member, n_rings)
     churn = _churn(snapshot, member, n_rings, seen)
-    told = np.minimum(np.maximum(size - 1.0, 0.0), MOST_TOLD)
     odds = {
-        "behaviour": told * (-np.log(_ALIKE_POWER) - (_ALIKE_POWER - 1.0) * np.log(np.maximum(alike, 0.01))),
+        "behaviour": _behaviour(alike, size),
         "arrivals": arrivals,
         "size": _size(size),
         "verdicts": np.zeros(n_rings),
-        "churn": np.where(
-            np.isnan(churn), 0.0, -np.minimum(size, MOST_TOLD) * np.log(0.5 + np.nan_to_num(churn))
-        ),
+        "churn": _changing(churn, size),
     }
     odds = {name: np.clip(values, -_LOUDEST, _LOUDEST) for name, values in odds.items()}
     found = Honest(_probability(_total(odds)), alike, spacing, churn, odds)
     return found if known_bad is None else with_verdicts(found, member, known_bad)
+
+
+def together_by_chance(
+    snapshot: Snapshot, came: NDArray[np.int32], did: NDArray[np.int32], horizon: int
+) -> NDArray[np.float64]:
+    """How far groups of the null model speak for coordination, as `Honest.together` says it of rings.
+
+    Args:
+        snapshot: The snapshot.
+        came: ``int32[A]``, group of each account by whose arrival it has, or -1.
+        did: ``int32[A]``, the same groups by whose behaviour and identifiers they have.
+        horizon: Entries with a position below it count.
+
+    Returns:
+        ``float64[K]``.
+    """
+    n_groups = int(did.max(initial=-1)) + 1
+    size = np.bincount(did[did >= 0], minlength=n_groups).astype(np.float64)
+    arrivals, _ = _arrivals(snapshot, came, n_groups)
+    behaviour = _behaviour(_alike(snapshot, did, n_groups, horizon), size)
+    churn = _changing(_churn(snapshot, did, n_groups, horizon), size)
+    arrivals, behaviour, churn = (np.clip(odds, -_LOUDEST, _LOUDEST) for odds in (arrivals, behaviour, churn))
+    return -(arrivals + behaviour + churn)
+
+
+def _behaviour(alike: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
+    told = np.minimum(np.maximum(size - 1.0, 0.0), MOST_TOLD)
+    odds = -np.log(_ALIKE_POWER) - (_ALIKE_POWER - 1.0) * np.log(np.maximum(alike, 0.01))
+    return np.asarray(told * odds, np.float64)
+
+
+def _changing(churn: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
+    said = -np.minimum(size, MOST_TOLD) * np.log(0.5 + np.nan_to_num(churn))
+    return np.where(np.isnan(churn), 0.0, said)
 
 
 def with_verdicts(found: Honest, member: NDArray[np.int32], known_bad: NDArray[np.bool_]) -> Honest:

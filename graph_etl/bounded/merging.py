@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from graph_etl.build import Merged, Work
     from graph_etl.plan import EventPlan, Plan
 
-# Rises when files of an interrupted merge by an older version must not be used.
 _FOLDER = "merging"
 
 
