@@ -83,6 +83,7 @@ def connected(
         try:
             ray.init(address=found, **options)
         except Exception as error:  # Ray raises no narrower one where a node starts too slowly
+            ray.util.client.ray.disconnect()  # a client that failed would stay the process's way to Ray
             raise ClusterMissing(found, str(error)) from error
     try:
         yield ray

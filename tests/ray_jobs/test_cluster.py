@@ -54,6 +54,23 @@ def test_the_connection_ends_with_the_block_and_the_cluster_stays(ray_cluster: A
         assert len([node for node in ray.nodes() if node["Alive"]]) >= 2
 
 
+def test_a_client_that_could_not_connect_leaves_the_process_as_it_was(
+    ray_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.util.client.worker.INITIAL_TIMEOUT_SEC", 0.1)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()  # takes connections, and is no cluster
+        address = f"ray://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ClusterMissing, match=address), connected(address):
+            pass
+    with connected(ray_cluster.address) as ray:
+        assert dict(spread(ray, _refuse, [(0,), (2,)])) == {0: 0, 1: 4}
+
+
+# Slow for not its time: Ray's clusters on one machine can both take port 23000 for a client, and no setting
+# moves it, so this test must not run beside another cluster's.
+@pytest.mark.slow
 def test_the_client_of_a_cluster_far_away_runs_tasks_there(ray_cluster: Any) -> None:
     assert ray_cluster.client_address.startswith("ray://")
     with connected(ray_cluster.client_address) as ray:
