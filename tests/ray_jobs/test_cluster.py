@@ -68,19 +68,6 @@ def test_a_client_that_could_not_connect_leaves_the_process_as_it_was(
         assert dict(spread(ray, _refuse, [(0,), (2,)])) == {0: 0, 1: 4}
 
 
-# Slow for not its time: Ray's clusters on one machine can both take port 23000 for a client, and no setting
-# moves it, so this test must not run beside another cluster's.
-@pytest.mark.slow
-def test_the_client_of_a_cluster_far_away_runs_tasks_there(ray_cluster: Any) -> None:
-    assert ray_cluster.client_address.startswith("ray://")
-    with connected(ray_cluster.client_address) as ray:
-        assert ray.util.client.ray.is_connected()
-        found = spread(ray, _refuse, [(0,), (2,), (3,)])
-        with pytest.raises(JobFailed, match="no such column"):
-            list(found)
-        assert dict(spread(ray, _refuse, [(0,), (2,)])) == {0: 0, 1: 4}
-
-
 def test_an_error_of_a_task_is_its_own_line(ray_cluster: Any) -> None:
     with connected(ray_cluster.address) as ray, pytest.raises(JobFailed, match="no such column") as raised:
         list(spread(ray, _refuse, [(2,), (3,)]))
