@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +12,7 @@ from gnn.trials import Trials
 from graph_etl.progress import silent
 from ray_jobs.cluster import connected
 from ray_jobs.errors import JobFailed
-from ray_jobs.kept import Kept, code_of_jobs
+from ray_jobs.kept import Kept
 from ray_jobs.places import within_reach
 from ray_jobs.sage_training import SageSettings
 from ray_jobs.training import OverRay
@@ -71,7 +70,7 @@ def tune_over_ray(
 
     Args:
         snapshot: The snapshot.
-        workspace: Keeps the study.
+        workspace: Keeps the study; of those before it the last few stay.
         trials: Number of trials. A study of as many that was cut short goes on.
         address: As for `ray_jobs.cluster.connected`.
         store: Address of a folder that all nodes see; the workspace if None.
@@ -88,15 +87,14 @@ def tune_over_ray(
     tell = progress or silent
     with connected(address) as ray:
         place = within_reach(snapshot.path, store)
-        told = "\0".join([place.content_hash, str(seed), str(trials), code_of_jobs()])
-        key = hashlib.sha256(told.encode()).hexdigest()[:16]
-        root = store or str((workspace.path / "ray").resolve())
-        over = OverRay(ray, place, Kept(f"{root}/study-{key}/columns"), SageSettings(), 1)
+        words = [place.content_hash, seed, trials]
+        kept = Kept.of_run(store or str((workspace.path / "ray").resolve()), "study", words)
+        over = OverRay(ray, place, kept, SageSettings(), 1)
         shared = Trials.of(snapshot, seed=seed, spread=over, progress=tell)
         if not shared.judged:
             message = f"snapshot {snapshot.id}: too few verdicts of both kinds to judge trials by"
             raise JobFailed(message)
-        found = _run_trials(shared, f"{root}/study-{key}", trials, seed, tell)
+        found = _run_trials(shared, kept.url, trials, seed, tell)
     return _best(found)
 
 
