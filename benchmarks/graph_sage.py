@@ -2,6 +2,7 @@
 
     python benchmarks/graph_sage.py SPEC[=DATA] … [--share 1 0.1 0.01] [--moment NAME] [--folds N]
                                     [--draws N] [--members N] [--workspace DIR] [--seed N] [--threads N]
+                                    [--told]
 
 A set is built in a folder of its own below the workspace (a temporary one by default) and not again where it
 is there already; ``=DATA`` is the folder of the data where it is not beside the spec. Trees and GraphSAGE are
@@ -10,6 +11,9 @@ verdicts (at least ten of each class, drawn anew for each of ``--draws``). Shape
 that did best on the held-out accounts, and so is the weight of the blend. The interval is a paired bootstrap
 over known rings (else accounts), of the draw in the middle where there are several. ``lonely`` are held-out
 accounts without a neighbour at the moment. Prints data, seed and hardware, then the table.
+
+With ``--told`` GraphSAGE is fitted again with verdicts on neighbours among its inputs, masked at random
+(`gnn.sage_verdicts`). Verdicts without times, which training never takes, count here as known from the start.
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ from gnn.sage import SageInputs, run_sage
 from gnn.sage_fit import fit_sage
 from gnn.sage_gain import WEIGHTS, Gain, gain_of, held_together
 from gnn.sage_kernel import FANOUTS
+from gnn.sage_verdicts import NEVER, Known
+from gnn.stages import known_to
 from gnn.targets import MIN_OF_A_CLASS, targets
 from gnn.trees import ROUNDS, SHAPES, fit_trees, margins
 from gnn.validation import Fold, folds
@@ -63,6 +69,7 @@ class Measured:
     gain: Gain
     lonely: float
     sage_s: float
+    told: tuple[float, Gain, float] | None
 
 
 def opened(spec_path: Path, data: Path | None, place: Path, seed: int) -> Snapshot:
@@ -90,6 +97,23 @@ def thinned(fold: Fold, share: float, rng: np.random.Generator) -> NDArray[np.in
     return rows[np.sort(chosen)]
 
 
+def known_of(snapshot: Snapshot, fold: Fold, rows: NDArray[np.int64]) -> Known:
+    """Verdicts that a fold's GraphSAGE is told of; those without a time only of accounts fitted on."""
+    since = np.full(snapshot.n_accounts, NEVER)
+    fitted = np.zeros(snapshot.n_accounts, np.bool_)
+    fitted[rows] = True
+    known_ms = np.asarray(snapshot.event_known_ms)
+    for account, label, when in snapshot.verdicts.select("account", "label", "known_ms").iter_rows():
+        if label != 1:
+            continue
+        if when is not None:
+            since[account] = int(np.searchsorted(known_ms, when, side="right")) - 1
+        elif fitted[account]:
+            since[account] = -1
+    since = known_to(snapshot, since, fold.cut_ms, fold.held_out)
+    return Known(since, np.full(snapshot.n_accounts, NEVER))
+
+
 def measure(
     snapshot: Snapshot,
     epochs: Sequence[Epoch],
@@ -107,7 +131,8 @@ def measure(
     table = {(shape, rounds): np.full(snapshot.n_accounts, np.nan) for shape in shapes for rounds in ROUNDS}
     sage = np.full(snapshot.n_accounts, np.nan)
     lonely = np.zeros(snapshot.n_accounts, np.bool_)
-    verdicts, sage_s = [], 0.0
+    told = np.full(snapshot.n_accounts, np.nan)
+    verdicts, sage_s, told_s = [], 0.0, 0.0
     for fold in list(folds(snapshot))[-options.folds if options.folds else None :]:
         rows = thinned(fold, share, rng)
         label, weight = fold.targets.label[rows], fold.targets.fit_weight(rows)
@@ -135,6 +160,23 @@ def measure(
         around = SageInputs.of(snapshot, held)
         sage[fold.held_out], _ = run_sage(model, around, held, rows=columns[fold.held_out])
         sage_s += time.perf_counter() - began
+        if options.told:
+            began = time.perf_counter()
+            given = known_of(snapshot, fold, rows)
+            model = fit_sage(
+                SageInputs.of(snapshot, taken),
+                taken,
+                label,
+                weight,
+                rows=columns[rows],
+                group=held_together(snapshot, rows),
+                members=options.members,
+                seed=options.seed,
+                n_threads=options.threads,
+                known=given,
+            )
+            told[fold.held_out], _ = run_sage(model, around, held, rows=columns[fold.held_out], known=given)
+            told_s += time.perf_counter() - began
         sides = around.draw(held, FANOUTS, latest=True).hop1_side.reshape(len(held), -1)
         lonely[fold.held_out] = (sides < 0).all(1)
     judged = np.flatnonzero((final.label >= 0) & ~final.young & ~np.isnan(sage))
@@ -147,7 +189,8 @@ def measure(
 
     margin = max((values[judged] for values in table.values()), key=precision)
     second = sage[judged]
-    gain = gain_of(label, margin, second, weight, group=held_together(snapshot, judged), seed=options.seed)
+    together = held_together(snapshot, judged)
+    gain = gain_of(label, margin, second, weight, group=together, seed=options.seed)
     level = (second - second.mean()) / second.std() * margin.std() + margin.mean()
     both = (1.0 - gain.weight) * margin + gain.weight * level
     part = lonely[judged]
@@ -158,6 +201,13 @@ def measure(
         gain=gain,
         lonely=precision(both, part) - precision(margin, part),
         sage_s=sage_s,
+        told=(
+            precision(told[judged]),
+            gain_of(label, margin, told[judged], weight, group=together, seed=options.seed),
+            told_s,
+        )
+        if options.told
+        else None,
     )
 
 
@@ -172,6 +222,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=0, help="only the last so many")
     parser.add_argument("--draws", type=int, default=3, help="of labels, where only some are used")
     parser.add_argument("--members", type=int, default=3)
+    parser.add_argument("--told", action="store_true")
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -202,6 +253,16 @@ def main() -> None:
                 f"| {gains.mean():+.4f}{spread} | {middle.gain.low:+.4f} to {middle.gain.high:+.4f} "
                 f"| {middle.lonely:+.4f} | {np.mean([one.sage_s for one in found]):.0f} |\n"
             )
+            told = [one.told for one in found if one.told is not None]
+            if middle.told is not None:
+                gains = np.array([more.gain for _, more, _ in told])
+                spread = f" ± {gains.std(ddof=1):.4f}" if draws > 1 else ""
+                _, more, seconds = middle.told
+                print(
+                    f"| … told of verdicts | | | {np.mean([alone for alone, _, _ in told]):.4f} "
+                    f"| {more.weight} | {gains.mean():+.4f}{spread} | {more.low:+.4f} to {more.high:+.4f} "
+                    f"| | {seconds:.0f} |\n"
+                )
             sys.stdout.flush()
 
 

@@ -372,7 +372,11 @@ class BundleDraft:
             "features": [spec.name for spec in input_specs(self.snapshot, with_contact=False)],
             "graph_sage": None
             if self.sage is None
-            else {"width": input_width(width), "types": n_message_types(self.snapshot)},
+            else {
+                "width": input_width(width),
+                "types": n_message_types(self.snapshot),
+                "told_of_verdicts": bool(self.sage.told),
+            },
             "heads": {
                 head.moment: {
                     "trees": f"trees_{number}.txt" if head.moment in texts else None,

@@ -47,6 +47,7 @@ def metrics_of(run: Run, moment: Moment) -> dict[str, Any]:
         "gain": 0.0 if moment.gain is None else moment.gain.gain,
         "interval": None if moment.gain is None else moment.gain.as_dict(),
         "weight": moment.blend.weight,
+        "told_of_verdicts": moment.told,
     }
     return figures
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Inputs prove themselves with so many trees of one shape: where precision is near its best on all sets tried.
 TRIAL_ROUNDS: Final = 150
-# Contact with known bad accounts becomes an input only where held-out average precision gains this much.
-_CONTACT_GAIN: Final = 0.005
+CONTACT_GAIN: Final = 0.005
+"""Verdicts of others become an input only where held-out average precision gains this much."""
 # So do communities and neighbourhoods of epochs. Less is asked of them: where they helped on test accounts
 # (tolokers, all of five splits) the gain on validation was .005 to .026.
 _EPOCH_GAIN: Final = 0.002
@@ -82,7 +82,7 @@ def held_out_trees(run: Run, moment: Moment) -> None:
         ):
             second = HeldOut(run, replace(moment, contact=True), SHAPES[0], " with verdicts of others")
             second.upto(TRIAL_ROUNDS)
-            if _worth_it(second, first, _CONTACT_GAIN):
+            if _worth_it(second, first, CONTACT_GAIN):
                 moment.contact, first = True, second
         grown = [first]
         for shape in SHAPES[1:] if run.snapshot.n_accounts < MANY_ACCOUNTS else ():

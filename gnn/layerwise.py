@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Final
 import numba
 import numpy as np
 
-from features import LiveGraph, Queries, graph_of
+from features import LiveGraph, Queries, graph_of, known_bad_of
 from features.opened import nothing_brought, open_graph
 from gnn.drawing import ways_of
 from gnn.gathering import describe_accounts
 from gnn.inputs import inputs as rows_of
 from gnn.layer_kernel import Rows, first_part, normalise, second_part
+from gnn.sage import SageInputs, run_sage
+from gnn.sage_verdicts import Known
 from gnn.sampler import input_width
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ class LayerwiseSage:
         model: The model.
         epochs: Communities and neighbourhoods that the accounts' own rows read.
         full: All visible neighbours instead of the latest that the model was fitted with. The number of
-            neighbours is an input of the network, which then sees numbers that it was never fitted on.
+            neighbours is an input of the network, which then sees numbers that it was never fitted on. A
+            model that is told of verdicts always takes the latest.
         shift: Blocks have ``2^shift`` accounts or nodes.
 
     Raises:
@@ -106,6 +109,11 @@ class LayerwiseSage:
         self.full = full
         self.shift = shift
         self._network = _Network.of(model)
+        # What a node tells of verdicts depends on who listens, so nothing of it can be computed once for all.
+        self._known: Known | None = None
+        if model.told:
+            known = known_bad_of(snapshot, untimed=False)
+            self._known = Known(known.since, known.until)
 
     def shown(self, block: int) -> NDArray[np.float32]:
         """What a block of accounts shows, ``float32[n, D]``."""
@@ -167,6 +175,14 @@ class LayerwiseSage:
         for start in range(0, len(accounts), _ROWS):
             asked = accounts[start : start + _ROWS]
             own = self._own(asked, shown) if rows is None else rows[start : start + _ROWS]
+            if self._known is not None:
+                here = slice(start, start + len(asked))
+                queries = Queries.for_accounts(self.snapshot, asked)
+                where = SageInputs.of(self.snapshot, queries)
+                odds[here], embedding[here] = run_sage(
+                    self.model, where, queries, rows=own, known=self._known
+                )
+                continue
             self._hear(asked, sent, self.model.encoding.rows(own), odds[start:], embedding[start:])
         return odds, embedding
 
@@ -242,7 +258,7 @@ class _Network:
 
         typed = state["typed.weight"].astype(np.float64) + state["message.bias"][:, None, :]
         return cls(
-            message=side_by_side("message.weight"),
+            message=side_by_side("message.weight")[: 2 * model.width],
             typed=np.ascontiguousarray(typed.transpose(1, 0, 2).reshape(typed.shape[1], -1), np.float32),
             row=side_by_side("row.weight"),
             row_bias=state["row.bias"].astype(np.float32).reshape(-1),

@@ -11,6 +11,7 @@ from features import LiveGraph
 from features.opened import open_graph
 from gnn.inputs import inputs as rows_of
 from gnn.sage_kernel import FANOUTS, Encoding, Sage
+from gnn.sage_verdicts import Told
 from gnn.sampler import Gathered, Sample, described, gather, sample
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features import Queries, Source
+    from gnn.sage_verdicts import Known
     from rings import Epoch
 
 # Accounts whose samples are held in memory at a time.
@@ -113,7 +115,12 @@ class SageInputs:
 
 
 def run_sage(
-    model: Sage, inputs: SageInputs, queries: Queries, *, rows: NDArray[np.float32] | None = None
+    model: Sage,
+    inputs: SageInputs,
+    queries: Queries,
+    *,
+    rows: NDArray[np.float32] | None = None,
+    known: Known | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Apply a model, on the most recent visible neighbours.
 
@@ -125,10 +132,17 @@ def run_sage(
         inputs: Where samples come from.
         queries: ``Q`` questions.
         rows: ``float32[Q, F]`` of `gnn.inputs.inputs` for them, where they are known already.
+        known: Verdicts on others, for a model that is told of them.
 
     Returns:
         Log odds ``float64[Q]`` and embeddings ``float32[Q, H]``.
+
+    Raises:
+        ValueError: If the model is told of verdicts and none are given.
     """
+    if model.told and known is None:
+        message = "this GraphSAGE is told of verdicts on others: give `known`"
+        raise ValueError(message)
     if not model.row_width:
         rows = None
     elif rows is None:
@@ -139,7 +153,11 @@ def run_sage(
         part = np.arange(start, min(start + _SCORE_BATCH, len(queries)))
         asked = queries if len(part) == len(queries) else queries.take(part)
         around = inputs.gather(asked, model.encoding, model.fanouts, latest=True, with_seeds=rows is None)
+        told = None
+        if model.told and known is not None:
+            every = np.arange(len(around.side))
+            told = Told.of(inputs.source, asked, known, model.fanouts[0]).columns(every, len(every))
         odds[part], embedding[part] = model.forward(
-            around, None if rows is None else rows[start : start + _SCORE_BATCH]
+            around, None if rows is None else rows[start : start + _SCORE_BATCH], told
         )
     return odds, embedding

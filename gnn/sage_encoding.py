@@ -23,6 +23,8 @@ def stack(
     encoding: Encoding,
     row_width: int,
     fanouts: tuple[int, int] = FANOUTS,
+    *,
+    told: int = 0,
 ) -> Sage:
     """Put members into the one model that scores.
 
@@ -31,6 +33,7 @@ def stack(
         encoding: How inputs are brought to them.
         row_width: Width of the rows that the encoding takes; 0 where the node's own inputs stand for them.
         fanouts: Neighbours at the first and at the second hop.
+        told: Columns of each message that tell of verdicts, see `gnn.sage_verdicts`.
 
     Returns:
         The model.
@@ -41,6 +44,8 @@ def stack(
     for name in Encoding.__slots__:
         state[f"encoding.{name}"] = getattr(encoding, name)
     state["row_width"] = np.array([row_width], np.int32)
+    if told:
+        state["told"] = np.array([told], np.int32)
     return Sage.of(state, fanouts)
 
 

@@ -8,6 +8,7 @@ fitted scores by `gnn.sage_kernel`.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from gnn.sage_encoding import encoding_of, stack
 from gnn.sage_examples import Examples, batch_loss
 from gnn.sage_kernel import FANOUTS
 from gnn.sage_network import DROPOUT, GraphSage
+from gnn.sage_verdicts import N_COLUMNS, Masks, Told
 from gnn.sage_workers import Alone
 from gnn.sampler import n_message_types
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from features import Queries
     from gnn.sage import SageInputs
     from gnn.sage_kernel import Encoding, Sage
+    from gnn.sage_verdicts import Known
     from gnn.sage_workers import Checkpoints, Workers
 
 MEMBERS: Final = 3
@@ -68,6 +71,7 @@ def fit_sage(
     workers: Workers | None = None,
     checkpoints: Checkpoints | None = None,
     backend: str = "pyg",
+    known: Known | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sage:
     """Train on the neighbourhoods that scoring sees, in mini-batches.
@@ -92,6 +96,8 @@ def fit_sage(
         checkpoints: Where the state goes after epochs, and where it is taken up again; nowhere if None. Taken
             up, the fit ends as it would have: what is drawn depends on seed, member and epoch alone.
         backend: What passes the messages, ``pyg`` (PyTorch Geometric) or ``dgl``.
+        known: Verdicts on others that the network is told of, see `gnn.sage_verdicts`; of none if None. Each
+            batch draws who is unknown to it, its own accounts always among them.
         progress: Called with batches done and in all.
 
     Returns:
@@ -110,12 +116,16 @@ def fit_sage(
     groups = np.arange(len(queries)) if group is None else np.asarray(group)
     weights, factor = _balanced(label, weight)
     beside = Alone() if workers is None else workers
-    encoding, examples = _examples(inputs, queries, rows, rng, np.asarray(label), weights, beside)
+    encoding, examples = _examples(inputs, queries, rows, rng, np.asarray(label), weights, beside, known)
+    n_told = 0 if known is None else N_COLUMNS
+    if known is not None:
+        masks = Masks(queries.account, np.asarray(groups, np.int64), len(known.since))
+        examples = replace(examples, masks=masks)
     kept = checkpoints.load() if checkpoints is not None else None
     found: list[Mapping[str, Tensor]] = [] if kept is None else list(kept["members"])
     for member in range(len(found), members):
         torch.manual_seed(seed * 1000 + member)
-        widths = len(encoding.columns), 2 * len(encoding.mean), n_message_types(inputs.source)
+        widths = len(encoding.columns), 2 * len(encoding.mean) + n_told, n_message_types(inputs.source)
         network = dgl_network(*widths) if backend == "dgl" else GraphSage(*widths)
         fitting = _Fitting(network, examples, np.asarray(label), weights, groups, [seed, member])
         if kept is not None:
@@ -129,7 +139,7 @@ def fit_sage(
         with torch.no_grad():
             fitting.network.head.bias.sub_(float(np.log(factor)))
         found.append({name: one.cpu() for name, one in fitting.network.state_dict().items()})
-    return stack(found, encoding, 0 if rows is None else rows.shape[1])
+    return stack(found, encoding, 0 if rows is None else rows.shape[1], told=n_told)
 
 
 def _drawn_from(
@@ -155,6 +165,7 @@ def _examples(
     label: NDArray[Any],
     weight: NDArray[np.float32],
     workers: Workers,
+    known: Known | None = None,
 ) -> tuple[Encoding, Examples]:
     """Draw once what surrounds a worker's questions; the encoding is learned on some of all."""
     few = rng.permutation(len(queries))[:_ENCODING_ROWS]
@@ -164,6 +175,7 @@ def _examples(
     messages: list[NDArray[np.float32]] = []
     sides: list[NDArray[np.int16]] = []
     counts: list[NDArray[np.int64]] = []
+    tellings: list[tuple[Told, NDArray[np.bool_]]] = []
     held = np.arange(workers.rank, len(queries), workers.world)
     for start in range(0, len(held), _DRAWN_AT_ONCE):
         part = held[start : start + _DRAWN_AT_ONCE]
@@ -173,6 +185,8 @@ def _examples(
         messages.append(drawn.messages[there])
         sides.append(drawn.side[there])
         counts.append(there.reshape(len(part), -1).sum(1))
+        if known is not None:
+            tellings.append((Told.of(inputs.source, queries.take(part), known, FANOUTS[0]), there))
     count = np.concatenate(counts).astype(np.int64)
     return encoding, Examples(
         rows=torch.from_numpy(np.concatenate(own)),
@@ -183,6 +197,7 @@ def _examples(
         target=torch.from_numpy(label[held].astype(np.float32)),
         weight=torch.from_numpy(weight[held]),
         workers=workers,
+        told=Told.joined(tellings) if known is not None else None,
     )
 
 
@@ -306,7 +321,8 @@ class _Fitting:
         order = np.random.default_rng([*self._seed, epoch]).permutation(self._rows)
         picked = np.array_split(order, np.arange(self._size, len(order), self._size))
         self.network.train()
-        for number, batch in enumerate(self._examples.batches(picked, DROPOUT)):
+        seed = [*self._seed, epoch]
+        for number, batch in enumerate(self._examples.batches(picked, DROPOUT, self._judged, seed)):
             loss = batch_loss(self._together, batch, len(picked[number]), self._workers)
             self._optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -334,11 +350,12 @@ def _odds(network: GraphSage, examples: Examples, rows: NDArray[np.int64]) -> ND
     """Log odds of some questions, ``float32[n]``, each computed by the worker that holds it."""
     workers = examples.workers
     own = examples.mine(rows)
+    hidden = None if examples.masks is None else examples.masks.of(rows)
     network.eval()
     parts = [np.zeros(0, np.float32)]
     with torch.no_grad(), workers.processor.precision():
         for start in range(0, len(own), _DRAWN_AT_ONCE):
-            batch = examples.take(own[start : start + _DRAWN_AT_ONCE])
+            batch = examples.take(own[start : start + _DRAWN_AT_ONCE], hidden=hidden)
             parts.append(network(*batch.inputs).float().cpu().numpy())
     found = np.empty(len(rows), np.float32)
     for rank, odds in enumerate(workers.gathered(np.concatenate(parts))):

@@ -106,6 +106,8 @@ class Sage:
         members: Number ``M`` of members.
         fanouts: Neighbours at the first and at the second hop.
         encoding: How inputs are brought to the network.
+        told: Columns at the end of each message that tell of verdicts on others, see `gnn.sage_verdicts`;
+            0: it takes none.
     """
 
     state: Mapping[str, NDArray[Any]]
@@ -115,6 +117,7 @@ class Sage:
     members: int
     fanouts: tuple[int, int]
     encoding: Encoding
+    told: int
     _weights: _Weights
 
     @classmethod
@@ -138,7 +141,7 @@ class Sage:
         exact = {
             name: np.ascontiguousarray(value, dtype=np.float64)
             for name, value in state.items()
-            if name.split(".")[0] not in {"encoding", "row_width"}
+            if name.split(".")[0] not in {"encoding", "row_width", "told"}
         }
 
         def turned(name: str) -> NDArray[np.float64]:
@@ -177,23 +180,28 @@ class Sage:
             members=members,
             fanouts=fanouts,
             encoding=encoding,
+            told=int(state["told"][0]) if "told" in state else 0,  # bundles of before were told nothing
             _weights=weights,
         )
 
     def forward(
-        self, drawn: Sample | Gathered, rows: NDArray[np.float32] | None = None
+        self,
+        drawn: Sample | Gathered,
+        rows: NDArray[np.float32] | None = None,
+        told: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Apply the model to what was drawn around ``B`` accounts.
 
         Args:
             drawn: Two hops around each, with this model's fanouts, or the messages made of them.
             rows: ``float32[B, F]``, the accounts' own rows; left out where the model takes none.
+            told: ``float32[B f1, told]``, what each message tells of verdicts; likewise.
 
         Returns:
             Log odds ``float64[B]`` and embeddings ``float32[B, M H]``.
 
         Raises:
-            ValueError: If sample or rows are not of the widths that the model was fitted on.
+            ValueError: If sample, rows or verdicts are not of the widths that the model was fitted on.
         """
         side = drawn.side if isinstance(drawn, Gathered) else drawn.hop1_side
         width = drawn.messages.shape[1] // 2 if isinstance(drawn, Gathered) else drawn.hop1_x.shape[1]
@@ -201,6 +209,11 @@ class Sage:
         if width != self.width:
             message = f"GraphSAGE was fitted on {self.width} inputs of a node, the sample has {width}"
             raise ValueError(message)
+        n_told = 0 if told is None else told.shape[1]
+        if n_told != self.told:
+            message = f"GraphSAGE was fitted on {self.told} columns of verdicts in a message, got {n_told}"
+            raise ValueError(message)
+        messages = drawn.messages if isinstance(drawn, Gathered) else self.encoding.messages(drawn)
         given = 0 if rows is None else rows.shape[1]
         if given != self.row_width:
             message = f"GraphSAGE was fitted on rows of {self.row_width} columns, the rows have {given}"
@@ -211,7 +224,7 @@ class Sage:
         forward(
             self._weights,
             self.encoding.rows(drawn.seed_x if rows is None else rows),
-            drawn.messages if isinstance(drawn, Gathered) else self.encoding.messages(drawn),
+            messages if told is None else np.hstack([messages, told]),
             side,
             self.fanouts[0],
             odds,

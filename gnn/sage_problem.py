@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from features import Queries
     from gnn.sage_kernel import Sage
+    from gnn.sage_verdicts import Known
     from graph_etl import Snapshot
     from rings.spread import Shared
 
@@ -29,6 +30,7 @@ class SageProblem:
         members: Number of networks, fitted from different seeds.
         seed: Of everything random.
         n_threads: PyTorch's.
+        known: Verdicts on others that the network is told of; None: of none.
     """
 
     snapshot: Shared[Snapshot]
@@ -40,6 +42,7 @@ class SageProblem:
     members: int
     seed: int
     n_threads: int
+    known: Known | None = None
 
     def fit(self, **how: Any) -> Sage:
         """Fit it.
@@ -64,5 +67,6 @@ class SageProblem:
             members=self.members,
             seed=self.seed,
             n_threads=self.n_threads,
+            known=self.known,
             **how,
         )

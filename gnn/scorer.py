@@ -14,6 +14,7 @@ from gnn.errors import BundleError
 from gnn.inputs import input_specs, inputs
 from gnn.label_free import label_free_margin
 from gnn.sage import SageInputs, run_sage
+from gnn.sage_verdicts import Known
 from gnn.spectral import with_coordinates
 from gnn.trees import margins
 
@@ -134,7 +135,9 @@ class Scorer:
         else:
             odds = None
             if head.blend.weight > 0.0 and self._sage is not None:
-                odds, _ = run_sage(self._sage, SageInputs.of(self.source, queries), queries, rows=rows)
+                told = Known(self._timed.since, self._timed.until)
+                where = SageInputs.of(self.source, queries)
+                odds, _ = run_sage(self._sage, where, queries, rows=rows, known=told)
             margin = head.blend(margins(head.booster, columns), odds)
         score = head.calibration(margin)
         return ScoreResult(

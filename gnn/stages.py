@@ -10,6 +10,7 @@ import numpy as np
 from gnn.blend import Blend
 from gnn.calibration import Calibration
 from gnn.inputs import with_contacts
+from gnn.sage_verdicts import NEVER
 from gnn.trees import ROUNDS, SHAPES, Model, Shape
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Moment:
         trees: ``float64[A]`` held-out margins of the trees, NaN where never held out.
         sage: ``float64[A]`` likewise of GraphSAGE.
         gain: What GraphSAGE adds, as far as it was tried.
+        told: Whether that GraphSAGE is told of verdicts on others.
         blend: How the two are mixed.
         calibration: From margin to score.
     """
@@ -61,6 +63,7 @@ class Moment:
     trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     sage: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     gain: Gain | None = None
+    told: bool = False
     blend: Blend = field(default_factory=lambda: Blend(0.0))
     calibration: Calibration = field(default_factory=lambda: Calibration(1.0, 0.0))
 
@@ -90,11 +93,29 @@ class Columns:
         if not self.contact:
             return self.values
         snapshot = self.snapshot.get()
-        since = self.since.copy()
-        if cut_ms is not None:
-            since[since >= snapshot.horizon_at(cut_ms)] = np.iinfo(np.int64).max
-        since[held_out] = np.iinfo(np.int64).max
+        since = known_to(snapshot, self.since, cut_ms, held_out)
         return with_contacts(snapshot, self.queries, self.values, since, self.until)
+
+
+def known_to(
+    snapshot: Snapshot, since: NDArray[np.int64], cut_ms: int | None, held_out: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Since when each account is known bad to a fold.
+
+    Args:
+        snapshot: The snapshot.
+        since: ``int64[A]``, since when it is to everybody.
+        cut_ms: Verdicts known later are not to be seen; None: no time.
+        held_out: Accounts whose verdicts are not to be seen.
+
+    Returns:
+        ``int64[A]``, the largest number there is where a verdict is not to be seen.
+    """
+    seen = since.copy()
+    if cut_ms is not None:
+        seen[seen >= snapshot.horizon_at(cut_ms)] = NEVER
+    seen[held_out] = NEVER
+    return seen
 
 
 @dataclass(frozen=True, slots=True)

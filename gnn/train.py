@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from gnn.bundle import Bundle, BundleDraft, Head
 from gnn.calibration import fit_calibration
 from gnn.event_head import fit_event_head
 from gnn.held_out import MANY_ACCOUNTS, held_out_trees
+from gnn.held_out_sage import MEMBERS, fit_sage_on, held_out_sage
 from gnn.inputs import input_specs, inputs, places_of
 from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import SageInputs, run_sage
-from gnn.sage_gain import Gain, gain_of, held_together
-from gnn.sage_problem import SageProblem
+from gnn.sage_verdicts import Known
 from gnn.spectral import FAMILY, coordinates_of
 from gnn.spread import Here
 from gnn.stages import Moment, Run
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from graph_etl import Snapshot, Workspace
     from rings import Epoch
     from rings.spread import Shared
-
-# Networks that GraphSAGE averages where it is blended in.
-_MEMBERS: Final = 3
 
 
 class TrainingError(RingwatchError):
@@ -123,14 +120,14 @@ def train(
     for moment in moments:
         held_out_trees(run, moment)
     _event_head(run, draft)
-    _held_out_sage(run, moments)
+    held_out_sage(run, moments)
     for moment in moments:
         _choose(run, moment)
     sage = _final_sage(run, moments)
     if sage is None and any(moment.blend.weight > 0.0 for moment in moments):
         for moment in moments:  # no time for it is no reason for none at all
             moment.blend = Blend(0.0)
-            moment.gain = None
+            moment.gain, moment.told = None, False
             _choose(run, moment)
     for moment, columns, boosters in _final_trees(run, moments):
         _finish(run, moment, columns, boosters, sage, draft)
@@ -318,46 +315,6 @@ def _event_head(run: Run, draft: BundleDraft) -> None:
         draft.metrics[event.head.moment] = event.metrics
 
 
-def _held_out_sage(run: Run, moments: Sequence[Moment]) -> None:
-    """Held-out log odds of GraphSAGE; no further folds once they can add nothing worth having anywhere."""
-    for moment in moments:
-        moment.sage = np.full(run.snapshot.n_accounts, np.nan)
-    if "graph_sage" in run.without:
-        return
-    for number, fold in enumerate(run.folds):
-        # All folds or none: with some of them missing there is nothing to choose a blend by.
-        # The one on all labels comes last and takes as long.
-        left = ("GraphSAGE",) * (len(run.folds) - number + 1)
-        if not run.budget.allows("GraphSAGE in the blend", like="GraphSAGE", kept=left):
-            break
-        with run.budget.step("GraphSAGE"):
-            stage = f"GraphSAGE, {fold.name}"
-            model = _fit_sage(run, stage, moments, fold.train, fold.targets, _MEMBERS)
-            for moment in moments:
-                asked = moment.queries.take(fold.held_out)
-                moment.sage[fold.held_out], _ = run_sage(
-                    model, SageInputs.of(run.snapshot, asked), asked, rows=moment.rows[fold.held_out]
-                )
-                moment.gain = _gain(run, moment)
-        if all(moment.gain is not None and moment.gain.hopeless for moment in moments):
-            break
-
-
-def _gain(run: Run, moment: Moment) -> Gain | None:
-    both = run.choosing(moment, moment.trees + moment.sage)
-    label = run.judge.label[both]
-    if len(np.unique(label)) < 2:
-        return None
-    return gain_of(
-        label,
-        moment.trees[both],
-        moment.sage[both],
-        run.judge.weight[both],
-        group=held_together(run.snapshot, both),
-        seed=run.seed,
-    )
-
-
 def _final_sage(run: Run, moments: Sequence[Moment]) -> Sage | None:
     """The model on all labels; where no head uses it, one member for its embeddings. None without time."""
     if "graph_sage" in run.without:
@@ -369,32 +326,9 @@ def _final_sage(run: Run, moments: Sequence[Moment]) -> Sage | None:
         "GraphSAGE on all labels" if used else "embeddings", like="GraphSAGE", kept=kept
     ):
         return None
-    members = _MEMBERS if used else 1
-    return _fit_sage(run, "GraphSAGE on all labels", moments, _labelled(run), run.final, members)
-
-
-def _fit_sage(
-    run: Run,
-    stage: str,
-    moments: Sequence[Moment],
-    accounts: NDArray[np.int64],
-    labels: Targets,
-    members: int,
-) -> Sage:
-    """One model for all moments: an account is an example at each of them."""
-    copies = len(moments)
-    problem = SageProblem(
-        run.shared,
-        Queries.join([moment.queries.take(accounts) for moment in moments]),
-        np.tile(labels.label[accounts], copies),
-        np.tile(labels.fit_weight(accounts), copies),
-        rows=np.concatenate([moment.rows[accounts] for moment in moments]),
-        group=np.tile(held_together(run.snapshot, accounts), copies),
-        members=members,
-        seed=run.seed,
-        n_threads=run.n_threads,
-    )
-    return run.spread.fit_sage(stage, problem, run.tell)
+    members = MEMBERS if used else 1
+    known = Known(run.since, run.until) if moments[0].told and used else None
+    return fit_sage_on(run, "GraphSAGE on all labels", moments, _labelled(run), run.final, members, known)
 
 
 def _choose(run: Run, moment: Moment) -> None:
@@ -478,7 +412,8 @@ def _finish(
     odds = None
     if moment.blend.weight > 0.0 and sage is not None:
         where = SageInputs.of(run.snapshot, moment.queries)
-        odds, _ = run_sage(sage, where, moment.queries, rows=moment.rows)
+        known = Known(run.since, run.until)
+        odds, _ = run_sage(sage, where, moment.queries, rows=moment.rows, known=known)
     held = moment.blend(moment.trees, moment.sage)
     draft.add(head, moment.blend(margins(booster, columns), odds), moment.calibration(held))
     draft.metrics[moment.name] = metrics_of(run, moment)
