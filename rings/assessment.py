@@ -7,38 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features import view_of
-from graph_etl import NO_TIME
 from rings.honest import ALIKE, DIFFERENT, EXPLAINED, HOUSEHOLD
 from rings.links import derived_kinds
 from rings.minimal import IN_STEP
-from rings.wording import span
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from rings.evidence import Grounds
 
 Evidence = dict[str, Any]
-
-
-def arrivals_of(grounds: Grounds, accounts: NDArray[np.int64]) -> Evidence:
-    """From when to when members appeared.
-
-    Args:
-        grounds: The run's rings.
-        accounts: The members.
-
-    Returns:
-        A piece of evidence; without times it holds no span.
-    """
-    seen_ms = np.asarray(grounds.snapshot.first_seen_ms)[accounts]
-    seen_ms = seen_ms[seen_ms != NO_TIME]
-    piece: Evidence = {"type": "arrivals", "weight": 0.0, "accounts": len(seen_ms), "of": len(accounts)}
-    if len(seen_ms):
-        width_ms = int(seen_ms.max() - seen_ms.min())
-        piece |= {"from_ms": int(seen_ms.min()), "to_ms": int(seen_ms.max()), "span_ms": width_ms}
-        piece["span"] = list(span(width_ms))
-    return piece
 
 
 def strongest_ties(grounds: Grounds) -> list[Evidence]:
@@ -137,7 +113,7 @@ def honest_story(grounds: Grounds, ring: int, pieces: list[Evidence]) -> Evidenc
         speaks_for.append("apart")
     elif float(found.log_odds["arrivals"][ring]) <= -1.0:
         against.append("together")
-    bad = int(grounds.known_bad[grounds.accounts[ring]].sum())
+    bad = grounds.n_bad[ring]
     if bad:
         against.append("known_bad")
     probability = float(found.probability[ring])

@@ -26,6 +26,7 @@ _AROUND: Final = 256
 _SCRAMBLE: Final = 2_654_435_769
 # Columns that hardly vary say nothing about likeness.
 _LEAST_SPREAD: Final = 0.02
+_ROW: Final = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def behaviour_neighbours(
     first_seen_ms: NDArray[np.int64],
     accounts: NDArray[np.int64],
     yardstick: Yardstick | None = None,
+    compared: NDArray[np.float32] | None = None,
 ) -> Neighbours:
     """Find each account's nearest neighbours in behaviour among those that appeared just before and after.
 
@@ -71,15 +73,19 @@ def behaviour_neighbours(
         first_seen_ms: ``int64[A]``; accounts without a time have no neighbours.
         accounts: ``int64[n]``, who takes part.
         yardstick: Ranks to compare by; those among the accounts that take part if None.
+        compared: ``float32[A, E]``, the ranks of the accounts where they are known already.
 
     Returns:
         The pairs.
     """
     n_accounts = len(profiles)
-    timed = accounts[first_seen_ms[accounts] != NO_TIME]
+    timed = timed_of(first_seen_ms, accounts)
     # Where many appeared at the same time the order of a file, often one of groups, must not decide.
     order = timed[np.lexsort((timed * _SCRAMBLE % (1 << 32), first_seen_ms[timed]))]
-    table = ranked(profiles, order) if yardstick is None else _ranked_by(yardstick, profiles, order)
+    if compared is not None:
+        table = compared
+    else:
+        table = ranked(profiles, timed) if yardstick is None else _ranked_by(yardstick, profiles, order)
     nearest = np.full((len(order), NEIGHBOURS), -1, np.int32)
     distance = np.full((len(order), NEIGHBOURS), np.inf, np.float32)
     along = np.ascontiguousarray(table[order].T)
@@ -94,11 +100,13 @@ def behaviour_neighbours(
     here, rank = np.nonzero(nearest >= 0)
     one, other = order[here], order[nearest[here, rank]]
     key = np.minimum(one, other) * np.int64(max(1, n_accounts)) + np.maximum(one, other)
-    pairs, place = np.unique(key, return_inverse=True)
+    # A pair, whose rank it is and the rank as one number: it sorts faster than places by their pairs do.
+    code = np.sort(key << 5 | (one < other).astype(np.int64) << 4 | rank)
+    first = np.ones(len(code), np.bool_)
+    first[1:] = code[1:] >> 5 != code[:-1] >> 5
+    pairs, place = code[first] >> 5, np.cumsum(first) - 1
     ranks = np.full((2, len(pairs)), NEIGHBOURS, np.float32)
-    upwards = one < other
-    ranks[0, place[upwards]] = rank[upwards]
-    ranks[1, place[~upwards]] = rank[~upwards]
+    ranks[code >> 4 & 1, place] = code & 15
     return Neighbours(
         (pairs // max(1, n_accounts)).astype(np.int32),
         (pairs % max(1, n_accounts)).astype(np.int32),
@@ -110,6 +118,20 @@ def behaviour_neighbours(
     )
 
 
+def timed_of(first_seen_ms: NDArray[np.int64], accounts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of some accounts that have a time.
+
+    Args:
+        first_seen_ms: ``int64[A]``.
+        accounts: ``int64[n]``.
+
+    Returns:
+        ``int64[m]``, in their order.
+    """
+    timed: NDArray[np.int64] = accounts[first_seen_ms[accounts] != NO_TIME]
+    return timed
+
+
 def _ranked_by(
     yardstick: Yardstick, profiles: NDArray[np.float32], accounts: NDArray[np.int64]
 ) -> NDArray[np.float32]:
@@ -119,43 +141,49 @@ def _ranked_by(
     return table
 
 
-def ranks_of(
-    profiles: NDArray[np.float32], first_seen_ms: NDArray[np.int64], accounts: NDArray[np.int64]
-) -> tuple[tuple[int, ...], tuple[NDArray[np.float32], ...], tuple[NDArray[np.float32], ...]]:
-    """The ranks that `behaviour_neighbours` compares by, for later runs.
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Columns by rank among some accounts, from -1 to 1; equal values have equal ranks, their mean.
+
+    Attributes:
+        places: The ``E`` columns that vary.
+        values: The values of each, ascending.
+        ranks: Their ranks.
+        table: ``float32[A, E]``, the ranks of accounts; rows of those that take no part are 0.
+    """
+
+    places: tuple[int, ...]
+    values: tuple[NDArray[np.float32], ...]
+    ranks: tuple[NDArray[np.float32], ...]
+    table: NDArray[np.float32]
+
+
+def ranking(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> Ranking:
+    """Rank some accounts by each column of their profiles.
 
     Args:
         profiles: ``float32[A, D]``.
-        first_seen_ms: ``int64[A]``.
-        accounts: ``int64[n]``, who takes part.
+        accounts: ``int64[n]``, who is ranked.
 
     Returns:
-        Places of the columns that vary, the values of each, ascending, and their ranks.
+        The ranks.
     """
-    timed = accounts[first_seen_ms[accounts] != NO_TIME]
-    places, values, ranks = [], [], []
+    places, values, ranks, columns = [], [], [], []
     for place, column in enumerate(profiles.T):
-        found, rank, _ = _column_ranks(column[timed])
+        found, rank, which = _column_ranks(column[accounts])
         if found is not None:
             places.append(place)
             values.append(found)
             ranks.append(rank)
-    return tuple(places), tuple(values), tuple(ranks)
-
-
-def _column_ranks(
-    column: NDArray[np.float32],
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.int64]]:
-    """The values of a column (None where it hardly varies), their ranks, and each row's place among them."""
-    values, place, count = np.unique(np.nan_to_num(column), return_inverse=True, return_counts=True)
-    ends = np.cumsum(count)
-    rank = ((ends - count + ends) / max(1, len(column)) - 1.0).astype(np.float32)
-    varies = len(values) >= 2 and rank[place].std() > _LEAST_SPREAD
-    return values if varies else None, rank, place
+            columns.append(rank[which])
+    table = np.zeros((len(profiles), len(places)), np.float32)
+    if columns:
+        table[accounts] = np.stack(columns, axis=1)
+    return Ranking(tuple(places), tuple(values), tuple(ranks), table)
 
 
 def ranked(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Columns by rank among some accounts, from -1 to 1; equal values have equal ranks, their mean.
+    """The table of `ranking`.
 
     Args:
         profiles: ``float32[A, D]``.
@@ -164,17 +192,30 @@ def ranked(profiles: NDArray[np.float32], accounts: NDArray[np.int64]) -> NDArra
     Returns:
         ``float32[A, E]``, the columns that vary.
     """
-    columns: list[NDArray[np.float32]] = []
-    for column in profiles.T:
-        values, rank, place = _column_ranks(column[accounts])
-        if values is None:
-            continue
-        whole = np.zeros(len(profiles), np.float32)
-        whole[accounts] = rank[place]
-        columns.append(whole)
-    if not columns:
-        return np.zeros((len(profiles), 0), np.float32)
-    return np.ascontiguousarray(np.stack(columns, axis=1))
+    return ranking(profiles, accounts).table
+
+
+def _column_ranks(
+    column: NDArray[np.float32],
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.int64]]:
+    """The values of a column (None where it hardly varies), their ranks, and each row's place among them."""
+    column = np.nan_to_num(column) + np.float32(0.0)  # no negative zero
+    size = len(column)
+    # Whole numbers that are in the order of the values, and which row each is of: they sort much faster than
+    # rows by their values do.
+    bits = column.view(np.uint32)
+    above = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
+    row = (np.sort((above << np.uint64(32)) | np.arange(size, dtype=np.uint64)) & _ROW).astype(np.int64)
+    ordered = column[row]
+    first = np.ones(size, np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    values, start = ordered[first], np.flatnonzero(first)
+    place = np.empty(size, np.int64)
+    place[row] = np.cumsum(first) - 1
+    ends = np.append(start[1:], size) if size else start
+    rank = ((start + ends) / max(1, size) - 1.0).astype(np.float32)
+    varies = len(values) >= 2 and rank[place].std() > _LEAST_SPREAD
+    return values if varies else None, rank, place
 
 
 @compiled

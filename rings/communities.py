@@ -57,8 +57,11 @@ def communities(links: Links, n_accounts: int, config: CommunityConfig, seed: in
     if not len(links):
         return member
     # Only accounts with links take part, in ascending order, so that isolated ones never change the result.
-    linked, ends = np.unique(np.concatenate([links.a, links.b]), return_inverse=True)
-    a, b = ends[: len(links)], ends[len(links) :]
+    takes_part = np.zeros(n_accounts, np.bool_)
+    takes_part[links.a] = takes_part[links.b] = True
+    linked = np.flatnonzero(takes_part)
+    number = np.cumsum(takes_part) - 1
+    a, b = number[links.a], number[links.b]
     graph = igraph.Graph(n=len(linked), edges=np.column_stack([a, b]))
     igraph.set_random_number_generator(random.Random(seed))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _NAMED = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contacts:
     """Who of each ring touches what, hubs left out.
 
@@ -35,6 +36,38 @@ class Contacts:
     sides: tuple[Side, ...]
     touches: pl.DataFrame
     shared: pl.DataFrame
+
+    def touches_by(self, rings: range) -> pl.DataFrame:
+        """What the members of some rings touch.
+
+        Args:
+            rings: Their numbers.
+
+        Returns:
+            Their rows of ``touches``.
+        """
+        return _rows_of(self._touches_by_ring, rings)
+
+    def shared_by(self, rings: range) -> pl.DataFrame:
+        """What some rings share.
+
+        Args:
+            rings: Their numbers.
+
+        Returns:
+            Their rows of ``shared``.
+        """
+        return _rows_of(self.shared, rings)
+
+    @cached_property
+    def _touches_by_ring(self) -> pl.DataFrame:
+        return self.touches.sort("ring")
+
+
+def _rows_of(table: pl.DataFrame, rings: range) -> pl.DataFrame:
+    """The rows of some rings of a table sorted by them."""
+    first, last = np.searchsorted(table["ring"].to_numpy(), [rings.start, rings.stop]).tolist()
+    return table[first:last]
 
 
 def contacts(snapshot: Snapshot, member: NDArray[np.int32], horizon: int) -> Contacts:

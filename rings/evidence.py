@@ -13,7 +13,8 @@ import polars as pl
 
 from features import view_of
 from graph_etl import NO_TIME
-from rings.assessment import arrivals_of, honest_story, minimal_set, strongest_ties
+from rings.arrivals import Arrivals
+from rings.assessment import honest_story, minimal_set, strongest_ties
 from rings.communities import CommunityConfig
 from rings.contacts import Contacts, contacts, identifier_groups, inner_interactions, named_nodes
 from rings.honest import Honest, honest, with_verdicts
@@ -21,7 +22,7 @@ from rings.left_out import hubs_touched
 from rings.links import SYNCHRONY, LinkConfig, derived_kinds
 from rings.minimal import Minimal, minimal
 from rings.nearest_bad import STEPS
-from rings.wording import shown_key, span
+from rings.wording import shown_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 Evidence = dict[str, Any]
 
-# A burst is told of if it holds at least half of the ring and the ring is this many times denser in it than
-# the platform is.
-_BURST_RATIO = 5.0
-_BURST_SHARES = (1.0, 0.9, 0.75, 0.5)
 _ENTITIES = 8
 _COUNTERPARTS = 6
 
@@ -143,6 +140,59 @@ class Grounds:
             return 0.0
         return float(len(counts) - np.searchsorted(counts, users, side="left")) / len(counts)
 
+    @cached_property
+    def inner_links(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Links inside rings, ring by ring, the heaviest first, and where those of each ring begin."""
+        left = self.member[self.links.a]
+        inside = np.flatnonzero((left >= 0) & (left == self.member[self.links.b]))
+        order = inside[np.lexsort((-self.links.weight[inside], left[inside]))]
+        return order, np.searchsorted(left[order], np.arange(len(self.density) + 1)).astype(np.int64)
+
+    @cached_property
+    def n_bad(self) -> list[int]:
+        """Members of each ring that people know to be bad."""
+        bad = self.member[self.known_bad & (self.member >= 0)]
+        return [int(count) for count in np.bincount(bad, minlength=len(self.density))]
+
+    @cached_property
+    def n_known_bad(self) -> int:
+        """Accounts of the platform that people know to be bad."""
+        return int(self.known_bad.sum())
+
+    @cached_property
+    def _names(self) -> dict[int, tuple[str, str, str, int]]:
+        """Members and what they share, as `name_of` gives them: one by one, keys take long to read."""
+        members = np.asarray(self.snapshot.account_node)[self.member >= 0]
+        ways = np.array([node for way in self.nearest for node in way], np.int64)
+        nodes = np.unique(np.concatenate([members, self.contacts.shared["node"].to_numpy(), ways]))
+        kinds = np.asarray(self.snapshot.node_kind)[nodes].tolist()
+        accounts = np.asarray(self.snapshot.node_account)[nodes].tolist()
+        keys = self.snapshot.node_keys[nodes]
+        return {
+            node: self._name(key, kind, account)
+            for node, key, kind, account in zip(nodes.tolist(), keys, kinds, accounts, strict=True)
+        }
+
+    def _name(self, key: str, kind: int, account: int) -> tuple[str, str, str, int]:
+        info = self.snapshot.kinds[kind]
+        return info.name, key, shown_key(key, public=info.public or account >= 0), account
+
+    def name_of(self, node: int) -> tuple[str, str, str, int]:
+        """What a node is called.
+
+        Args:
+            node: The node.
+
+        Returns:
+            Its kind, key and shown key, and the account that it is, -1 for others.
+        """
+        known = self._names.get(node)
+        if known is None:
+            snapshot = self.snapshot
+            kind, account = int(snapshot.node_kind[node]), int(snapshot.node_account[node])
+            known = self._names[node] = self._name(snapshot.node_keys[node], kind, account)
+        return known
+
     def named(self, node: int) -> Evidence:
         """A node as evidence shows it.
 
@@ -150,12 +200,10 @@ class Grounds:
             node: The node.
 
         Returns:
-            Its kind, key and shown key, and its account id if it is an account.
+            Its number, kind, key and shown key.
         """
-        info = self.snapshot.kinds[int(self.snapshot.node_kind[node])]
-        key = self.snapshot.node_keys[node]
-        public = info.public or int(self.snapshot.node_account[node]) >= 0
-        return {"node": node, "kind": info.name, "key": key, "shown": shown_key(key, public=public)}
+        kind, key, shown, _ = self.name_of(node)
+        return {"node": node, "kind": kind, "key": key, "shown": shown}
 
 
 def evidence(grounds: Grounds) -> list[list[Evidence]]:
@@ -175,10 +223,12 @@ def evidence(grounds: Grounds) -> list[list[Evidence]]:
     for source in (_identifiers, _counterparts, _interactions, strongest_ties):
         for piece in source(grounds):
             found[piece.pop("ring")].append(piece)
-    for ring, accounts in enumerate(grounds.accounts):
-        found[ring] += _burst(grounds, accounts)
-        found[ring].append(arrivals_of(grounds, accounts))
-        found[ring] += _bad(grounds, ring, accounts)
+    arrivals = Arrivals(grounds)
+    came = zip(arrivals.bursts(), arrivals.spans(), strict=True)
+    for ring, (burst, whole) in enumerate(came):
+        found[ring] += [] if burst is None else [burst]
+        found[ring].append(whole)
+        found[ring] += _bad(grounds, ring)
         found[ring].append(
             {
                 "type": "chance",
@@ -349,57 +399,10 @@ def _interactions(grounds: Grounds) -> list[Evidence]:
     return pieces
 
 
-def _burst(grounds: Grounds, accounts: NDArray[np.int64]) -> list[Evidence]:
-    snapshot = grounds.snapshot
-    view = view_of(snapshot)
-    timed = accounts[view.first_seen_ms[accounts] != NO_TIME]
-    if len(timed) < 3 or len(timed) < len(accounts) / 2:
-        return []
-    order = timed[np.argsort(view.first_seen_ms[timed], kind="stable")]
-    seen_ms = view.first_seen_ms[order]
-    best: Evidence | None = None
-    for share in _BURST_SHARES:
-        count = int(np.ceil(share * len(accounts)))
-        if count < 3 or count > len(order):
-            continue
-        widths = seen_ms[count - 1 :] - seen_ms[: len(order) - count + 1]
-        at = int(np.argmin(widths))
-        # Everybody with the first or the last of these times counts, of the ring as of the platform.
-        ends = [seen_ms[at], seen_ms[at + count - 1]]
-        at, end = int(np.searchsorted(seen_ms, ends[0])), int(np.searchsorted(seen_ms, ends[1], "right"))
-        count = end - at
-        platform = int(
-            np.searchsorted(grounds.arrivals_ms, ends[1], "right")
-            - np.searchsorted(grounds.arrivals_ms, ends[0])
-        )
-        ratio = (count / len(accounts)) / (platform / snapshot.n_accounts)
-        bits = count * float(np.log2(max(1.0, ratio)))
-        if ratio < _BURST_RATIO or (best is not None and bits <= best["weight"] * 1.1):
-            continue
-        width_ms = int(ends[1] - ends[0])
-        amount, unit = span(width_ms)
-        types = np.asarray(snapshot.event_type)[np.asarray(snapshot.first_pos)[order[at:end]]]
-        best = {
-            "type": "burst",
-            "weight": bits,
-            "accounts": count,
-            "of": len(accounts),
-            "event": snapshot.event_types[int(np.bincount(types).argmax())],
-            "from_ms": int(seen_ms[at]),
-            "to_ms": int(seen_ms[end - 1]),
-            "span_ms": width_ms,
-            "span": [amount, unit],
-            "platform_accounts": platform,
-            "platform": snapshot.n_accounts,
-            # Of as many accounts drawn at random, those that would have appeared in that time.
-            "by_chance": round(len(accounts) * platform / snapshot.n_accounts, 3),
-        }
-    return [] if best is None else [best]
-
-
-def _bad(grounds: Grounds, ring: int, accounts: NDArray[np.int64]) -> list[Evidence]:
-    bad = accounts[grounds.known_bad[accounts]]
-    if len(bad):
+def _bad(grounds: Grounds, ring: int) -> list[Evidence]:
+    if grounds.n_bad[ring]:
+        accounts = grounds.accounts[ring]
+        bad = accounts[grounds.known_bad[accounts]]
         return [
             {
                 "type": "known_bad",
@@ -411,8 +414,7 @@ def _bad(grounds: Grounds, ring: int, accounts: NDArray[np.int64]) -> list[Evide
         ]
     path = grounds.nearest[ring]
     if not path:
-        known = int(grounds.known_bad.sum())
-        return [{"type": "no_bad_near", "weight": 0.0, "steps": STEPS, "known": known}]
+        return [{"type": "no_bad_near", "weight": 0.0, "steps": STEPS, "known": grounds.n_known_bad}]
     between = [grounds.named(node) for node in path]
     return [
         {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +13,19 @@ import polars as pl
 
 from graph_etl import NO_TIME
 from graph_etl.progress import silent
-from rings.benign import CONFIRMED, OPEN, Confirmed, confirmed_piece, matched, standing_of
-from rings.benign import Standing as BenignStanding
+from rings.benign import CONFIRMED, OPEN, Confirmed, matched
 from rings.carried import Carried, account_names, account_prints, names_hash, thing_prints, way_prints
 from rings.communities import CommunityConfig, communities
-from rings.evidence import Evidence, Grounds, evidence
-from rings.honest import EXPLAINED, honest, together_by_chance
+from rings.evidence import Grounds
+from rings.honest import EXPLAINED, Honest, honest
 from rings.identity import Identities, identify
-from rings.left_out import left_out, named_rings
 from rings.links import LinkConfig, Links
 from rings.links import links as find_links
+from rings.measuring import base_of, measured, one_of, taken_over
 from rings.minimal import behaviour_alone
 from rings.nearest_bad import nearest_bad
-from rings.null_model import rewired, sampled
-from rings.pairs import MIN_GROUPS, PairModel, learn_pairs
-from rings.pictures import Pictures
-from rings.roles import ROLES, confidence, roles, ties
-from rings.run import FORMAT, RingsRun, pack
+from rings.pairs import MIN_GROUPS, PairModel, Pairs, learn_pairs
+from rings.run import FORMAT, RingsRun
 from rings.significance import (
     SIGNIFICANT,
     GroupSums,
@@ -40,13 +35,13 @@ from rings.significance import (
     standing_out,
 )
 from rings.spread import InTurn
-from rings.touched import Standing, regrouped, told_numbers
+from rings.telling import told_of
+from rings.touched import Settled, Standing, regrouped, told_numbers
 from rings.weighing import LEARNED, LEAST, Weighing
-from rings.words import headline, sentences
-from rings.yardstick import CannotBuildOn, Yardstick, size_of, why_anew
+from rings.yardstick import Yardstick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,13 +50,8 @@ if TYPE_CHECKING:
     from rings.spread import Shared, Spread
 
 _HOUR_MS = 3_600_000
-# Runs of the null model: until this many groups came out, or so many runs were made.
-_NULL_GROUPS = 300
-_NULL_RUNS = 4
 # Accounts at the platform's mean score that a ring's mean score is drawn towards.
 _SHRINK = 3.0
-# Rings that are put into words in one piece of work.
-_RINGS_OF_PIECE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,59 +110,31 @@ def find(
     over, tell = spread or InTurn(), progress or silent
     config = link_config or LinkConfig()
     horizon = snapshot.end_horizon
-    n_accounts = snapshot.n_accounts
     if links is None:
         links = find_links(snapshot, horizon, config, spread=over, tell=tell)
     if scores is not None and np.isnan(scores).all():
         scores = None
     label = snapshot.labels() if verdicts is None else np.asarray(verdicts)
-    kept = None if base is None else _taken_over(snapshot, base, seed, config)
-    weighing = Weighing(snapshot, horizon, config, scores, yardstick=kept)
-    unweighed, pairs = links, None
-    taught = snapshot.groups.filter(pl.col("role") == "train").select("mapping", "group").n_unique()
-    if base is not None and base.pair_model is None:
-        taught = 0
-    if taught >= MIN_GROUPS or (base is not None and base.pair_model is not None):
-        tell("pairs", 0, 1)
-        pairs = weighing.pairs(links)
-        if base is not None and base.pair_model is not None:
-            learned: PairModel | None = PairModel(
-                base.pair_model, pairs.profiles.shape[1], base.manifest["pair_model"]
-            )
-        else:
-            learned = learn_pairs(snapshot, pairs, verdicts=label, seed=seed, spread=spread, tell=tell)
-        weighing = replace(weighing, model=learned)
-        links = weighing.weighed(unweighed, pairs, spread=over, tell=tell)
+    kept = None if base is None else taken_over(snapshot, base, seed, config)
+    weighed = _weighed(
+        Weighing(snapshot, horizon, config, scores, yardstick=kept), links, label, base, seed, spread, tell
+    )
+    weighing = weighed.weighing
     grouping = community_config or (CommunityConfig() if weighing.model is None else LEARNED)
     prints = account_prints(snapshot, label)
     standing = None
     if base is not None and previous is not None and previous.id == base.id:
         standing = Standing.of(base, snapshot, prints, grouping)
-    if standing is None:
-        steps: list[Callable[[], Any]] = [partial(_grouped, over.share(links), n_accounts, grouping, seed)]
-    else:
-        settled = standing.settled(links, config.least_weight if weighing.model is None else LEAST)
-        steps = [partial(_regrouped, over.share((links, standing.member, settled.moved)), grouping, seed)]
-    if kept is None or base is None or base.manifest["bundle"] != bundle:
-        # A copy without what it has worked out so far, which is larger than the work to do it again.
-        steps.append(partial(_measured, over.share(replace(weighing)), grouping, seed, bool(len(links))))
-    member, *measured = over.each("communities, null model", steps, tell)
+    anew = kept is None or base is None or base.manifest["bundle"] != bundle
+    grouped = _grouped(weighed, standing, None if anew else kept, kept, grouping, seed, over, tell)
+    member, yardstick = grouped.member, grouped.yardstick
     n_rings = int(member.max(initial=-1)) + 1
-    yardstick: Yardstick = _one_of(kept, measured, n_rings)
-    things = thing_prints(snapshot, member, n_rings)
-    stands, likely, odds = np.zeros(n_rings, np.bool_), np.zeros(n_rings), np.zeros(n_rings)
-    if standing is not None:
-        standing = standing.held_against(member)
-        stands = standing.untouched(member, settled, things)
-        likely[stands], odds[stands] = standing.compared[stands], standing.odds[stands]
-        links = settled.links(np.append(stands, [False])[member])
     known = label == 1
     # Without verdicts: those are told of and move no ring.
-    fresh = np.flatnonzero(~stands)
-    compared = honest(snapshot, told_numbers(member, fresh), horizon=horizon)
-    likely[fresh], odds[fresh] = compared.probability, compared.together
-    tested = _test(yardstick, links, member, odds)
-    score, rank_of = _rank(scores, member, tested, likely)
+    compared = _compared(weighed, grouped, n_rings)
+    stands, standing, links = compared.stands, compared.standing, compared.links
+    tested = _test(yardstick, links, member, compared.odds)
+    score, rank_of = _rank(scores, member, tested, compared.likely)
     inside = member >= 0
     member[inside] = rank_of[member[inside]]
     order = np.argsort(rank_of, kind="stable")
@@ -205,33 +167,18 @@ def find(
         nearest=[nearest[ring] for ring in told],
         grouping=grouping,
         config=config,
-        unweighed=None if weighing.model is None else unweighed,
-        in_step=None if pairs is None else behaviour_alone(weighing, pairs, here),
+        unweighed=None if weighing.model is None else weighed.unweighed,
+        in_step=None if weighed.pairs is None else behaviour_alone(weighing, weighed.pairs, here),
+        compared=compared.of(order[told]),
         everyone=None if len(told) == n_rings else member,
     )
-    grounds.minimal  # noqa: B018 - worked out once, not in each piece
-    shared = over.share(grounds)
-    pieces, outside = over.each("evidence", [partial(_evidence, shared), partial(_left_out, shared)], tell)
-    standings = _standings(snapshot, grounds, pieces, [names.ids[ring] for ring in told], groups)
-    members, role_names, firmness = _members(snapshot, grounds, accounts, names)
-    drawn = over.share((role_names, firmness, names.ids))
-    starts = range(0, len(told), _RINGS_OF_PIECE)
-    in_words = over.each(
-        "words",
-        [
-            partial(_explain, shared, drawn, at, pieces[rows], outside[rows])
-            for at in starts
-            for rows in [slice(at, at + _RINGS_OF_PIECE)]
-        ],
-        tell,
-    )
+    said = told_of(grounds, told, accounts, names, groups, over, tell)
     words, packed, status = [""] * n_rings, [b""] * n_rings, [OPEN] * n_rings
     benign_odds = np.zeros(n_rings)
     benign_odds[told] = grounds.honest.probability
-    rows = [row for said, rest in in_words for row in zip(said, rest, strict=True)]
-    for ring, row, found in zip(told, rows, standings, strict=True):
-        words[ring], packed[ring] = row
-        status[ring] = OPEN if found is None else found.status
+    for at, ring in enumerate(told):
+        words[ring], packed[ring], status[ring] = said.words[at], said.packed[at], said.status[at]
+    members = said.members
     if standing is not None:
         members = standing.roles_of_before(members, stands)
         for ring in np.flatnonzero(stands):
@@ -260,10 +207,10 @@ def find(
         links,
         account_names(snapshot),
         prints,
-        things[order][last],
+        compared.things[order][last],
         ways[last],
-        likely[order][last],
-        odds[order][last],
+        compared.likely[order][last],
+        compared.odds[order][last],
         snapshot.n_nodes,
         names_hash(snapshot, snapshot.n_nodes),
     )
@@ -291,13 +238,145 @@ def find(
             "null_share": round(yardstick.share, 6),
         },
         "ended": names.ended,
-        "base": _base_of(snapshot, base),
-        "taken_over": [] if base is None else _taken(weighing, measured_anew=bool(measured)),
+        "base": base_of(snapshot, base),
+        "taken_over": [] if base is None else _taken(weighing, measured_anew=anew),
         "changed": None if previous is None else _changed(previous, table, members),
     }
     model = None if weighing.model is None else weighing.model.text
     manifest["id"] = _run_id(manifest, table, members, packed, model)
     return RingsRun(manifest["id"], manifest, table, members, packed, model, yardstick, carried)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """The links that rings are found with, and what they came from."""
+
+    weighing: Weighing
+    unweighed: Links
+    pairs: Pairs | None
+    links: Links
+
+
+def _weighed(
+    weighing: Weighing,
+    links: Links,
+    label: NDArray[np.integer[Any]],
+    base: RingsRun | None,
+    seed: int,
+    spread: Spread | None,
+    tell: Progress,
+) -> _Weighed:
+    """Weigh the links by what was learned from known groups, where there are enough of them."""
+    snapshot = weighing.snapshot
+    if base is None:
+        known = snapshot.groups.filter(pl.col("role") == "train")
+        learns = known.select("mapping", "group").n_unique() >= MIN_GROUPS
+    else:
+        learns = base.pair_model is not None
+    if not learns:
+        return _Weighed(weighing, links, None, links)
+    tell("pairs", 0, 1)
+    pairs = weighing.pairs(links)
+    model: PairModel | None
+    if base is not None and base.pair_model is not None:
+        model = PairModel(base.pair_model, pairs.profiles.shape[1], base.manifest["pair_model"])
+    else:
+        model = learn_pairs(snapshot, pairs, verdicts=label, seed=seed, spread=spread, tell=tell)
+    weighing = weighing.with_model(model)
+    return _Weighed(
+        weighing, links, pairs, weighing.weighed(links, pairs, spread=spread or InTurn(), tell=tell)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """Who is grouped with whom, what groups are measured by, and what of the run before still stands."""
+
+    member: NDArray[np.int32]
+    yardstick: Yardstick
+    standing: Standing | None
+    settled: Settled | None
+
+
+def _grouped(
+    weighed: _Weighed,
+    standing: Standing | None,
+    measure: Yardstick | None,
+    kept: Yardstick | None,
+    grouping: CommunityConfig,
+    seed: int,
+    over: Spread,
+    tell: Progress,
+) -> _Grouped:
+    """Group the accounts and, without a ``measure``, find one; ranks of behaviour stay the ``kept`` ones."""
+    weighing, links, settled = weighed.weighing, weighed.links, None
+    if standing is None:
+        n_accounts = weighing.snapshot.n_accounts
+        steps: list[Callable[[], Any]] = [
+            partial(_communities, over.share(links), n_accounts, grouping, seed)
+        ]
+    else:
+        settled = standing.settled(links, weighing.config.least_weight if weighing.model is None else LEAST)
+        steps = [partial(_regrouped, over.share((links, standing.member, settled.moved)), grouping, seed)]
+    if measure is None:
+        steps.append(partial(measured, over.share(weighing), grouping, seed, bool(len(links))))
+    member, *found = over.each("communities, null model", steps, tell)
+    n_rings = int(member.max(initial=-1)) + 1
+    yardstick = one_of(kept, found, n_rings) if measure is None else measure
+    return _Grouped(member, yardstick, standing, settled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The rings held against honest stories: which stand as they were, what was found of the others.
+
+    Attributes:
+        stands: ``bool[R]``.
+        standing: The run before, by the numbers of this one.
+        links: The links, of rings that stand as they were.
+        things: Prints of what each touches.
+        likely: ``float64[R]``, of the honest story.
+        odds: ``float64[R]``, how far what members did speaks for coordination.
+        fresh: ``int64[F]``, rings that were compared now.
+        honest: Their comparison.
+    """
+
+    stands: NDArray[np.bool_]
+    standing: Standing | None
+    links: Links
+    things: NDArray[np.uint64]
+    likely: NDArray[np.float64]
+    odds: NDArray[np.float64]
+    fresh: NDArray[np.int64]
+    honest: Honest
+
+    def of(self, rings: NDArray[np.int64]) -> Honest | None:
+        """The comparison of some rings; None where one of them was not compared now."""
+        if not np.isin(rings, self.fresh).all():
+            return None
+        return self.honest.take(np.searchsorted(self.fresh, rings))
+
+
+def _compared(weighed: _Weighed, grouped: _Grouped, n_rings: int) -> _Compared:
+    """Compare rings with honest stories, but for those that no event touched."""
+    snapshot, links, member = weighed.weighing.snapshot, weighed.links, grouped.member
+    things = thing_prints(snapshot, member, n_rings)
+    stands, likely, odds = np.zeros(n_rings, np.bool_), np.zeros(n_rings), np.zeros(n_rings)
+    standing = grouped.standing
+    if standing is not None and grouped.settled is not None:
+        standing = standing.held_against(member)
+        stands = standing.untouched(member, grouped.settled, things)
+        likely[stands], odds[stands] = standing.compared[stands], standing.odds[stands]
+        links = grouped.settled.links(np.append(stands, [False])[member])
+    fresh = np.flatnonzero(~stands)
+    found = honest(snapshot, told_numbers(member, fresh), horizon=weighed.weighing.horizon)
+    likely[fresh], odds[fresh] = found.probability, found.together
+    return _Compared(stands, standing, links, things, likely, odds, fresh, found)
+
+
+def _taken(weighing: Weighing, *, measured_anew: bool) -> list[str]:
+    learned = [] if weighing.model is None else ["pair model", "ranks of behaviour"]
+    return learned if measured_anew else ["null model", *learned]
 
 
 def _accounts_of(member: NDArray[np.int32], n_rings: int) -> list[NDArray[np.int64]]:
@@ -306,27 +385,6 @@ def _accounts_of(member: NDArray[np.int32], n_rings: int) -> list[NDArray[np.int
     inside = inside[np.argsort(member[inside], kind="stable")]
     ends = np.searchsorted(member[inside], np.arange(1, n_rings))
     return list(np.split(inside, ends)) if n_rings else []
-
-
-def _taken(weighing: Weighing, *, measured_anew: bool) -> list[str]:
-    learned = [] if weighing.model is None else ["pair model", "ranks of behaviour"]
-    return learned if measured_anew else ["null model", *learned]
-
-
-def _one_of(kept: Yardstick | None, measured: Sequence[Yardstick], n_rings: int) -> Yardstick:
-    """What the platform is measured by: what was kept, or what was measured by the ranks that were kept."""
-    if not measured and kept is not None:
-        return kept
-    found = replace(measured[0], most=max(n_rings, measured[0].most))
-    return found if kept is None else found.ranked_by(kept)
-
-
-def _base_of(snapshot: Snapshot, base: RingsRun | None) -> dict[str, Any]:
-    """Which platform was measured: the snapshot's own, or that of the run that this one builds on."""
-    if base is not None:
-        return {**base.manifest["base"], "run": base.manifest["base"]["run"] or base.id}
-    own = {"spec": snapshot.manifest["spec_hash"], "size": size_of(snapshot)}
-    return {"run": None, "snapshot": snapshot.id, **own}
 
 
 def _changed(previous: RingsRun, table: pl.DataFrame, members: pl.DataFrame) -> dict[str, int]:
@@ -346,45 +404,6 @@ def _changed(previous: RingsRun, table: pl.DataFrame, members: pl.DataFrame) -> 
         "new": table.height - len(both),
         "ended": len(before) - len(both),
     }
-
-
-def _taken_over(snapshot: Snapshot, base: RingsRun, seed: int, config: LinkConfig) -> Yardstick:
-    """What an earlier run measured by, if it fits."""
-    asked = {"seed": seed, "links": config.model_dump()}
-    why = why_anew(snapshot, base.manifest, asked)
-    if why is not None or base.yardstick is None:
-        raise CannotBuildOn(base.id, why or "the run before kept nothing to measure by")
-    return base.yardstick
-
-
-def _measured(given: Shared[Weighing], grouping: CommunityConfig, seed: int, any_links: bool) -> Yardstick:
-    """Find groups by the same steps where nobody acts together, and note what the platform is measured by."""
-    weighing = given.get()
-    random = np.random.default_rng(seed)
-    snapshot = weighing.snapshot
-    accounts = weighing.accounts()
-    sample = sampled(np.asarray(snapshot.first_seen_ms), accounts)
-    share = len(sample) / len(accounts) if len(accounts) else 1.0
-    among = None if len(sample) == len(accounts) else sample
-    null: list[NDArray[np.float64]] = []
-    odds: list[NDArray[np.float64]] = []
-    while len(null) < _NULL_RUNS and sum(map(len, null)) < _NULL_GROUPS:
-        graph, kept = rewired(snapshot, weighing.horizon, random, among)
-        # Behaviour is dealt out anew too: what is alike no longer goes with what is shared or close in time.
-        order = random.permutation(snapshot.n_accounts)
-        chance = weighing.by_chance(graph, order, among)
-        del kept
-        groups = communities(chance, snapshot.n_accounts, grouping, seed)
-        null.append(group_sums(chance, groups).tightness)
-        # Members came when they came; what they did is what those did whose behaviour they were dealt.
-        dealt = np.full_like(groups, -1)
-        dealt[order] = groups
-        odds.append(together_by_chance(snapshot, groups, dealt, weighing.horizon))
-        if not any_links:
-            break
-    most = math.ceil(max(map(len, null)) / share)
-    ranks = (None, (), ()) if weighing.model is None else weighing.ranks()
-    return Yardstick(np.concatenate(null), np.concatenate(odds), len(null), share, most, *ranks)
 
 
 def _test(
@@ -456,26 +475,6 @@ def _confirmed(
     return matched(benign, {ring: snapshot.node_keys[node[rings[at]]] for at, ring in enumerate(ids)})
 
 
-def _standings(
-    snapshot: Snapshot,
-    grounds: Grounds,
-    pieces: list[list[Evidence]],
-    ids: list[str],
-    groups: Mapping[str, Confirmed],
-) -> list[BenignStanding | None]:
-    """What became of the groups that people called benign; what they said joins the evidence."""
-    standings: list[BenignStanding | None] = [None] * len(ids)
-    for at, ring in enumerate(ids):
-        if ring in groups:
-            accounts = grounds.accounts[at]
-            inside = snapshot.node_keys[np.asarray(snapshot.account_node)[accounts]]
-            bad = grounds.known_bad[accounts]
-            known = [name for name, is_bad in zip(inside, bad, strict=True) if is_bad]
-            found = standings[at] = standing_of(groups[ring], inside, known, pieces[at])
-            pieces[at].append({"id": f"e{len(pieces[at]) + 1}", **confirmed_piece(found)})
-    return standings
-
-
 def _silent_last(
     table: pl.DataFrame, members: pl.DataFrame, packed: list[bytes], order: NDArray[np.int64]
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[bytes]]:
@@ -488,38 +487,7 @@ def _silent_last(
     return table, members.sort("place", maintain_order=True).drop("place"), [packed[at] for at in order]
 
 
-def _members(
-    snapshot: Snapshot, grounds: Grounds, rings: Sequence[NDArray[np.int64]], names: Identities
-) -> tuple[pl.DataFrame, list[str], NDArray[np.float64]]:
-    member, links = grounds.homes, grounds.links
-    inner, outer = ties(links, member)
-    payers, payees = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-    touches = grounds.contacts.touches
-    for ordinal, side in enumerate(grounds.contacts.sides):
-        if side.direct and side.outgoing and snapshot.relations[side.relation].directed and not side.used:
-            rows = touches.filter(pl.col("side") == ordinal)
-            other = np.asarray(snapshot.node_account)[rows["node"].to_numpy()]
-            payers.append(rows["account"].to_numpy()[other >= 0])
-            payees.append(other[other >= 0])
-    role = roles(member, inner, outer, np.concatenate(payers), np.concatenate(payees))
-    role_names = [ROLES[number] if number >= 0 else "" for number in role]
-    firmness = np.where(member >= 0, confidence(inner, outer), 0.0)
-    accounts = np.concatenate([np.zeros(0, np.int64), *rings])
-    members = pl.DataFrame(
-        {
-            "ring": pl.Series([names.ids[ring] for ring in member[accounts]], dtype=pl.String),
-            "account": accounts.astype(np.int32),
-            "account_id": pl.Series(
-                snapshot.node_keys[np.asarray(snapshot.account_node)[accounts]], dtype=pl.String
-            ),
-            "role": pl.Series([role_names[account] for account in accounts], dtype=pl.String),
-            "weight": np.round(firmness[accounts], 6),
-        }
-    )
-    return members, role_names, firmness
-
-
-def _grouped(
+def _communities(
     links: Shared[Links], n_accounts: int, grouping: CommunityConfig, seed: int
 ) -> NDArray[np.int32]:
     return communities(links.get(), n_accounts, grouping, seed)
@@ -529,45 +497,6 @@ def _regrouped(
     given: Shared[tuple[Links, NDArray[np.int32], NDArray[np.bool_]]], grouping: CommunityConfig, seed: int
 ) -> NDArray[np.int32]:
     return regrouped(*given.get(), grouping, seed)
-
-
-def _evidence(grounds: Shared[Grounds]) -> list[list[Evidence]]:
-    return evidence(grounds.get())
-
-
-def _left_out(grounds: Shared[Grounds]) -> list[list[dict[str, Any]]]:
-    return left_out(grounds.get())
-
-
-def _explain(
-    shared: Shared[Grounds],
-    drawn: Shared[tuple[list[str], NDArray[np.float64], list[str]]],
-    first: int,
-    pieces: list[list[Evidence]],
-    outside: list[list[dict[str, Any]]],
-) -> tuple[list[str], list[bytes]]:
-    """Headlines and packed explanations of the rings from ``first`` on."""
-    grounds = shared.get()
-    role_names, firmness, ids = drawn.get()
-    account_kind = grounds.snapshot.kinds[0].name
-    pictures = Pictures(grounds, role_names, firmness, range(first, first + len(pieces)))
-    words: list[str] = []
-    packed: list[bytes] = []
-    for ring, (found, left) in enumerate(zip(pieces, outside, strict=True), start=first):
-        said = sentences(found, account_kind)
-        words.append(headline(said, found))
-        packed.append(
-            pack(
-                {
-                    "sentences": [{"text": one.text, "evidence": list(one.evidence)} for one in said],
-                    "evidence": found,
-                    "left_out": named_rings(left, ids, account_kind),
-                    "timeline": pictures.timeline(ring),
-                    "subgraph": pictures.subgraph(ring),
-                }
-            )
-        )
-    return words, packed
 
 
 def _synchrony(

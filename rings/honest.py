@@ -228,7 +228,9 @@ def spread_over(accounts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     Returns:
         ``int64[m]``.
     """
-    places = np.linspace(0, len(accounts) - 1, min(len(accounts), most))
+    if len(accounts) <= most:
+        return accounts
+    places = np.linspace(0, len(accounts) - 1, most)
     return accounts[np.unique(places.astype(np.int64))]
 
 
@@ -264,11 +266,19 @@ def _arrivals(
     odds[tied] = np.minimum(odds[tied], 0.0)
     count = np.bincount(home, minlength=n_rings)
     mean = np.bincount(home, odds, minlength=n_rings) / np.maximum(count, 1)
-    median = np.full(n_rings, np.nan)
-    ends = np.searchsorted(home, np.arange(n_rings + 1))
-    for at in np.flatnonzero(count):
-        median[at] = np.median(gap[ends[at] : ends[at + 1]])
-    return mean * np.minimum(count, MOST_TOLD), median
+    return mean * np.minimum(count, MOST_TOLD), _medians(gap, home, count)
+
+
+def _medians(
+    values: NDArray[np.float64], owner: NDArray[np.integer[Any]], count: NDArray[np.integer[Any]]
+) -> NDArray[np.float64]:
+    """``float64[R]``, median of each owner's values, of which it has ``count``; NaN where it has none."""
+    ordered = values[np.lexsort((values, owner))]
+    median = np.full(len(count), np.nan)
+    some = np.flatnonzero(count)
+    start, number = (np.cumsum(count) - count)[some], count[some]
+    median[some] = (ordered[start + (number - 1) // 2] + ordered[start + number // 2]) / 2.0
+    return median
 
 
 def _churn(snapshot: Snapshot, member: NDArray[np.int32], n_rings: int, horizon: int) -> NDArray[np.float64]:

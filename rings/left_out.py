@@ -73,6 +73,8 @@ def left_out(grounds: Grounds) -> list[list[dict[str, Any]]]:
         .head(MOST)
     )
     table = _alike(grounds, table)
+    named = grounds.snapshot.account_ids[table["account"].to_numpy()]
+    table = table.with_columns(account_id=pl.Series(named, dtype=pl.String))
     facts = _Facts(grounds)
     found: list[list[dict[str, Any]]] = [[] for _ in range(len(grounds.density))]
     for row in table.iter_rows(named=True):
@@ -234,7 +236,7 @@ class _Facts:
         size = len(grounds.accounts[ring])
         entry: dict[str, Any] = {
             "account": account,
-            "account_id": grounds.snapshot.account_ids[account],
+            "account_id": row["account_id"],
             "strength": round(row["strength"], 4),
             "links": row["n_links"],
             "tie": round(row["tie"], 4),

@@ -1,7 +1,10 @@
-"""What is known of pairs and the trees that judge it, compiled: a pair's row is made and walked at once.
+"""What is known of pairs and the trees that judge it, compiled: rows of pairs are made and judged at once.
 
-LightGBM wants all rows as one table and takes longer. The sums are taken in its order, so
-the probabilities are its own, bit by bit.
+No tree is walked. Its leaves are numbered from left to right, and each node at which a row goes right rules
+out the leaves on its left: of those that are left the first is the row's (QuickScorer; Lucchese and others,
+2015). Which rows go right at a node is the same question for all of them, so the machine answers it for many
+at a time. LightGBM wants all rows as one table and takes longer. The sums are taken in its order, so the
+probabilities are its own, bit by bit.
 """
 
 from __future__ import annotations
@@ -25,8 +28,12 @@ PLAIN: Final = 23
 _CATEGORICAL: Final = 1
 _DEFAULT_LEFT: Final = 2
 _MISSING_NAN: Final = 2
-# Trees walked side by side: the next step of one need not wait for that of another.
-_ABREAST: Final = 10
+# Leaves of a tree: a bit each.
+_LEAVES: Final = 32
+# Rows that are judged at once: what is held of them fits the nearest cache.
+_ROWS: Final = 64
+# A multiple of it has in its upper five bits another number for each power of two (de Bruijn sequence).
+_DE_BRUIJN: Final = 0x077CB531
 
 
 class PairColumns(NamedTuple):
@@ -57,30 +64,22 @@ class PairColumns(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Boosted trees as the walk reads them.
+    """Boosted trees as the compiled code reads them, in the model's order.
 
     Attributes:
-        column: ``uint32[N]``, column of each node, plus the number of columns where NaN goes left.
+        first: ``int64[T + 1]``, nodes of each tree.
+        column: ``int64[N]``, column of each node, plus the number of columns where NaN goes left.
         limit: ``float32[N]``, up to which a value goes left.
-        child: ``uint32[2 N]``, where node ``n`` leads: ``2 n`` on the left, ``2 n + 1`` on the right; a leaf
-            leads to itself.
-        leaf: ``float64[N]``, value of each leaf.
-        root: ``uint64[T']``, the shallowest tree first, filled up with empty trees to whole rows of
-            `_ABREAST`.
-        depth: ``uint64[T' / _ABREAST]``, steps that each row of trees takes.
-        place: ``uint64[T']``, place of each of them in the model's order, in which they are summed.
-        n_trees: Trees of the model, ``T``.
+        kept: ``uint32[N]``, a bit for each leaf, from left to right, that is not on the node's left.
+        leaf: ``float64[T, 32]``, value of each leaf, at the place that `_place_of` gives its bit.
         zero: ``bool[F]``, columns in which NaN counts as 0.
     """
 
-    column: NDArray[np.uint32]
+    first: NDArray[np.int64]
+    column: NDArray[np.int64]
     limit: NDArray[np.float32]
-    child: NDArray[np.uint32]
+    kept: NDArray[np.uint32]
     leaf: NDArray[np.float64]
-    root: NDArray[np.uint64]
-    depth: NDArray[np.uint64]
-    place: NDArray[np.uint64]
-    n_trees: int
     zero: NDArray[np.bool_]
 
 
@@ -102,68 +101,43 @@ def read_forest(text: str) -> Forest:
     if not header["objective"].startswith("binary sigmoid:1") or header["num_tree_per_iteration"] != "1":
         message = f"a model of objective {header['objective']!r} cannot be walked; only binary ones can"
         raise ValueError(message)
-    feature: list[NDArray[np.int32]] = []
-    threshold: list[NDArray[np.float32]] = []
-    child: list[NDArray[np.int32]] = []
-    leaf: list[NDArray[np.float64]] = []
-    root: list[int] = []
-    depth: list[int] = []
+    first = [0]
+    columns, limits, kept = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)], [np.zeros(0, np.uint32)]
+    leaf = np.zeros((len(blocks), _LEAVES))
     zero = np.zeros(width, np.bool_)
-    start = 0
-    for block in blocks:
+    for tree, block in enumerate(blocks):
         fields = _fields(block)
         n_leaves = int(fields["num_leaves"])
+        if n_leaves > _LEAVES:
+            message = f"a pair model with trees of {n_leaves} leaves cannot be walked; {_LEAVES} are the most"
+            raise ValueError(message)
         values = np.array(fields["leaf_value"].split(), np.float64)
-        n_nodes = n_leaves - 1
-        here = np.arange(start, start + n_nodes + n_leaves, dtype=np.int32)
-        to = np.stack([here, here], axis=1)
-        columns = np.zeros(len(here), np.int32)
-        limits = np.full(len(here), np.inf, np.float32)
-        if n_nodes:
-            kinds = np.array(fields["decision_type"].split(), np.int32)
+        order = np.zeros(1, np.int64)
+        if n_leaves > 1:
+            kinds = np.array(fields["decision_type"].split(), np.int64)
             if (kinds & _CATEGORICAL).any():
                 message = "a pair model that splits on categories cannot be walked"
                 raise ValueError(message)
-            split = np.array(fields["split_feature"].split(), np.int32)
+            split = np.array(fields["split_feature"].split(), np.int64)
             is_nan = (kinds >> 2) == _MISSING_NAN
             zero[split[~is_nan]] = True
-            columns[:n_nodes] = split + np.where(is_nan & ((kinds & _DEFAULT_LEFT) > 0), width, 0)
+            columns.append(split + np.where(is_nan & ((kinds & _DEFAULT_LEFT) > 0), width, 0))
             exact = np.array(fields["threshold"].split(), np.float64)
             # The greatest float32 that is not above it: of float32 values the same ones go left.
             limit = exact.astype(np.float32)
-            limit = np.where(
-                limit.astype(np.float64) > exact, np.nextafter(limit, np.float32(-np.inf)), limit
-            )
-            limits[:n_nodes] = limit
-            for side, name in enumerate(("left_child", "right_child")):
-                led = np.array(fields[name].split(), np.int32)
-                to[:n_nodes, side] = start + np.where(led >= 0, led, n_nodes + ~led)
-        feature.append(columns)
-        threshold.append(limits)
-        child.append(to.ravel())
-        leaf.append(np.concatenate([np.zeros(n_nodes), values]))
-        root.append(start)
-        depth.append(_depth(to - start, n_nodes))
-        start += len(here)
-    n_trees = len(root)
-    while len(root) % _ABREAST:
-        feature.append(np.zeros(1, np.int32))
-        threshold.append(np.full(1, np.inf, np.float32))
-        child.append(np.full(2, start, np.int32))
-        leaf.append(np.zeros(1))
-        root.append(start)
-        depth.append(0)
-        start += 1
-    order = np.argsort(depth, kind="stable")
+            above = limit.astype(np.float64) > exact
+            limits.append(np.where(above, np.nextafter(limit, np.float32(-np.inf)), limit))
+            left, right = (np.array(fields[f"{side}_child"].split(), np.int64) for side in ("left", "right"))
+            on_the_left, order = _leaves_of(left, right)
+            kept.append(~on_the_left)
+        first.append(first[-1] + n_leaves - 1)
+        leaf[tree, _place_of(np.uint32(1) << np.arange(n_leaves, dtype=np.uint32))] = values[order]
     return Forest(
-        np.concatenate(feature).astype(np.uint32),
-        np.concatenate(threshold),
-        np.concatenate(child).astype(np.uint32),
-        np.concatenate(leaf),
-        np.array(root, np.uint64)[order],
-        np.array(depth, np.uint64)[order].reshape(-1, _ABREAST).max(axis=1),
-        order.astype(np.uint64),
-        n_trees,
+        np.array(first, np.int64),
+        np.concatenate(columns),
+        np.concatenate(limits),
+        np.concatenate(kept),
+        leaf,
         zero,
     )
 
@@ -172,13 +146,40 @@ def _fields(block: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
 
 
-def _depth(to: NDArray[np.int32], n_nodes: int) -> int:
-    """Steps from the root to the deepest leaf."""
-    deep = np.zeros(len(to), np.int32)
-    for node in range(n_nodes):
-        # A node comes after the one that it hangs from.
-        deep[to[node]] = deep[node] + 1
-    return int(deep.max(initial=0))
+def _leaves_of(
+    left: NDArray[np.int64], right: NDArray[np.int64]
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """For each node the bits of the leaves on its left, and the leaves from left to right.
+
+    A child below 0 is a leaf: -1 the first one, -2 the second.
+    """
+    bits = np.zeros(len(left), np.uint32)
+    order: list[int] = []
+
+    def visit(node: int) -> None:
+        if node < 0:
+            order.append(~node)
+            return
+        before = len(order)
+        visit(int(left[node]))
+        bits[node] = (1 << len(order)) - (1 << before)
+        visit(int(right[node]))
+
+    visit(0)
+    return bits, np.array(order, np.int64)
+
+
+def _place_of(bit: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Where the value of a leaf lies, by its bit: another place for each of the 32."""
+    return (
+        ((bit.astype(np.uint64) * np.uint64(_DE_BRUIJN)) & np.uint64(0xFFFFFFFF)) >> np.uint64(27)
+    ).astype(np.int64)
+
+
+@compiled
+def _squared(one: Any, other: Any) -> Any:
+    gap = one - other
+    return gap * gap
 
 
 @compiled
@@ -190,22 +191,22 @@ def _mean_of_squares(table: Any, a: int, b: int) -> Any:
     total = np.float32(0.0)
     if width < 8:
         for at in range(width):
-            gap = table[a, at] - table[b, at]
-            total += gap * gap
+            total += _squared(table[a, at], table[b, at])
         return np.float64(total / np.float32(width))
-    part = np.zeros(8, np.float32)
-    for at in range(8):
-        gap = table[a, at] - table[b, at]
-        part[at] = gap * gap
+    p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = np.float32(0.0)
     whole = width - width % 8
-    for start in range(8, whole, 8):
-        for at in range(8):
-            gap = table[a, start + at] - table[b, start + at]
-            part[at] += gap * gap
-    total = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]))
+    for start in range(0, whole, 8):
+        p0 += _squared(table[a, start], table[b, start])
+        p1 += _squared(table[a, start + 1], table[b, start + 1])
+        p2 += _squared(table[a, start + 2], table[b, start + 2])
+        p3 += _squared(table[a, start + 3], table[b, start + 3])
+        p4 += _squared(table[a, start + 4], table[b, start + 4])
+        p5 += _squared(table[a, start + 5], table[b, start + 5])
+        p6 += _squared(table[a, start + 6], table[b, start + 6])
+        p7 += _squared(table[a, start + 7], table[b, start + 7])
+    total = ((p0 + p1) + (p2 + p3)) + ((p4 + p5) + (p6 + p7))
     for at in range(whole, width):
-        gap = table[a, at] - table[b, at]
-        total += gap * gap
+        total += _squared(table[a, at], table[b, at])
     return np.float64(total / np.float32(width))
 
 
@@ -260,78 +261,69 @@ def write_rows(known: PairColumns, pairs: Any, nowhere: float, first: int, last:
 
 
 @compiled
-def walk_rows(
+def judge_rows(
     known: PairColumns,
     nowhere: float,
+    starts: Any,
     column: Any,
     limit: Any,
-    child: Any,
+    kept: Any,
     leaf: Any,
-    root: Any,
-    depth: Any,
-    place: Any,
-    n_trees: int,
     zero: Any,
     first: int,
     last: int,
     out: Any,
 ) -> None:
-    """How likely each of the pairs ``first:last`` acts together.
-
-    All indices are unsigned and no step branches: the machine then takes ten trees at once.
-    """
+    """How likely each of the pairs ``first:last`` acts together."""
     width = len(zero)
-    two = np.uint64(2)
-    reached = np.empty(len(place), np.float64)
-    row = np.empty(width, np.float32)
-    seen = np.empty(2 * width, np.float32)
-    for pair in range(first, last):
-        write_row(known, pair, nowhere, row)
-        for at in range(width):
-            value = row[at]
-            if value != value:
-                seen[at] = np.float32(0.0) if zero[at] else np.float32(np.inf)
-                seen[width + at] = np.float32(-np.inf)
-            else:
-                seen[at] = value
-                seen[width + at] = value
-        for group in range(len(depth)):
-            start = group * 10
-            n0 = np.uint64(root[start + 0])
-            n1 = np.uint64(root[start + 1])
-            n2 = np.uint64(root[start + 2])
-            n3 = np.uint64(root[start + 3])
-            n4 = np.uint64(root[start + 4])
-            n5 = np.uint64(root[start + 5])
-            n6 = np.uint64(root[start + 6])
-            n7 = np.uint64(root[start + 7])
-            n8 = np.uint64(root[start + 8])
-            n9 = np.uint64(root[start + 9])
-            for _ in range(depth[group]):
-                n0 = np.uint64(child[two * n0 + np.uint64(seen[column[n0]] > limit[n0])])
-                n1 = np.uint64(child[two * n1 + np.uint64(seen[column[n1]] > limit[n1])])
-                n2 = np.uint64(child[two * n2 + np.uint64(seen[column[n2]] > limit[n2])])
-                n3 = np.uint64(child[two * n3 + np.uint64(seen[column[n3]] > limit[n3])])
-                n4 = np.uint64(child[two * n4 + np.uint64(seen[column[n4]] > limit[n4])])
-                n5 = np.uint64(child[two * n5 + np.uint64(seen[column[n5]] > limit[n5])])
-                n6 = np.uint64(child[two * n6 + np.uint64(seen[column[n6]] > limit[n6])])
-                n7 = np.uint64(child[two * n7 + np.uint64(seen[column[n7]] > limit[n7])])
-                n8 = np.uint64(child[two * n8 + np.uint64(seen[column[n8]] > limit[n8])])
-                n9 = np.uint64(child[two * n9 + np.uint64(seen[column[n9]] > limit[n9])])
-            reached[place[start + 0]] = leaf[n0]
-            reached[place[start + 1]] = leaf[n1]
-            reached[place[start + 2]] = leaf[n2]
-            reached[place[start + 3]] = leaf[n3]
-            reached[place[start + 4]] = leaf[n4]
-            reached[place[start + 5]] = leaf[n5]
-            reached[place[start + 6]] = leaf[n6]
-            reached[place[start + 7]] = leaf[n7]
-            reached[place[start + 8]] = leaf[n8]
-            reached[place[start + 9]] = leaf[n9]
-        total = 0.0
-        for tree in range(n_trees):
-            total += reached[tree]
-        out[pair] = 1.0 / (1.0 + math.exp(-total))
+    rows = np.zeros((_ROWS, width), np.float32)
+    seen = np.empty((width, _ROWS), np.float32)
+    bits = np.empty(_ROWS, np.uint32)
+    total = np.empty(_ROWS, np.float64)
+    for start in range(first, last, _ROWS):
+        n_rows = min(_ROWS, last - start)
+        for at in range(n_rows):
+            write_row(known, start + at, nowhere, rows[at])
+        for place in range(width):
+            for at in range(_ROWS):
+                seen[place, at] = rows[at, place]
+            if zero[place]:
+                for at in range(_ROWS):
+                    seen[place, at] = seen[place, at] if seen[place, at] == seen[place, at] else 0.0
+        total[:] = 0.0
+        for tree in range(len(starts) - 1):
+            bits[:] = np.uint32(0xFFFFFFFF)
+            for node in range(starts[tree], starts[tree + 1]):
+                if column[node] < width:
+                    _rule_out(seen[column[node]], limit[node], kept[node], bits)
+                else:
+                    _rule_out_known(seen[column[node] - width], limit[node], kept[node], bits)
+            _add_leaves(bits, leaf[tree], total)
+        for at in range(n_rows):
+            out[start + at] = 1.0 / (1.0 + math.exp(-total[at]))
+
+
+@compiled
+def _rule_out(value: Any, limit: Any, kept: Any, bits: Any) -> None:
+    """Of the rows that go right at a node the leaves on its left; NaN goes right."""
+    for at in range(_ROWS):
+        bits[at] = bits[at] if value[at] <= limit else bits[at] & kept
+
+
+@compiled
+def _rule_out_known(value: Any, limit: Any, kept: Any, bits: Any) -> None:
+    """The same where NaN goes left."""
+    for at in range(_ROWS):
+        bits[at] = bits[at] & kept if value[at] > limit else bits[at]
+
+
+@compiled
+def _add_leaves(bits: Any, leaf: Any, total: Any) -> None:
+    """The value of each row's leaf: the first that is not ruled out."""
+    for at in range(_ROWS):
+        lowest = bits[at] & (~bits[at] + np.uint32(1))
+        place = np.uint32(np.uint32(lowest) * np.uint32(_DE_BRUIJN)) >> np.uint32(27)
+        total[at] += leaf[place]
 
 
 @compiled

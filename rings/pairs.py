@@ -16,7 +16,7 @@ from graph_etl.progress import silent
 from rings.behaviour import NEIGHBOURS, Neighbours
 from rings.kernel import compiled
 from rings.links import Links
-from rings.pair_walk import Forest, PairColumns, merged, neighbours_of, read_forest, walk_rows, write_rows
+from rings.pair_walk import Forest, PairColumns, judge_rows, merged, neighbours_of, read_forest, write_rows
 from rings.rows import over_threads
 from rings.spread import InTurn, Threads
 
@@ -369,17 +369,14 @@ def _walked(rest: Shared[tuple[str, PairColumns]], of_pairs: Sequence[NDArray[An
     out = np.empty(len(known.a), np.float32)
     forest = _forest_of(text)
     over_threads(
-        lambda first, last: walk_rows(
+        lambda first, last: judge_rows(
             known,
             NEIGHBOURS,
+            forest.first,
             forest.column,
             forest.limit,
-            forest.child,
+            forest.kept,
             forest.leaf,
-            forest.root,
-            forest.depth,
-            forest.place,
-            forest.n_trees,
             forest.zero,
             first,
             last,

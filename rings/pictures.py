@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from features import Side
     from rings.evidence import Grounds
 
 # Time, event, account, what it touched (-1: it appeared) and how.
@@ -48,9 +49,8 @@ class Pictures:
         self._derived = derived_kinds(grounds.snapshot)
         contacts = grounds.contacts
         rings = range(len(grounds.density)) if rings is None else rings
-        asked = pl.col("ring").is_between(rings.start, rings.stop, closed="left")
-        drawn = contacts.shared.filter(asked & (pl.col("place") < MOST_NODES - 2))
-        all_touches = contacts.touches.filter(asked)
+        drawn = contacts.shared_by(rings).filter(pl.col("place") < MOST_NODES - 2)
+        all_touches = contacts.touches_by(rings)
         touches = all_touches.join(drawn.select("ring", "node", "place", "users"), on=["ring", "node"])
         # What members did to each other belongs in the picture, also where it is only one who did.
         other = np.asarray(grounds.snapshot.node_account)[all_touches["node"].to_numpy()]
@@ -61,18 +61,71 @@ class Pictures:
         touches = pl.concat([touches, dealt.with_columns(place=last[0], users=last[1])]).sort(
             "ring", "place", "node", "account", "side"
         )
-        of_touches = touches["ring"].to_numpy()
-        # Plain lists: a frame cut and read for each ring costs more than all that is drawn.
-        self._touches = {
-            name: touches[name].to_list() for name in ("account", "node", "side", "users", "pos")
+        self._touches = self._rows_of(touches)
+        numbers = np.arange(rings.start, rings.stop + 1)
+        self._first = rings.start
+        self._touch_bounds = np.searchsorted(touches["ring"].to_numpy(), numbers).tolist()
+        self._node_of: dict[int, int] = {}
+        self._came = self._arrivals_of(rings)
+        self._ways = [self._way(side) for side in contacts.sides]
+        inside, bounds = grounds.inner_links
+        links, bounds = grounds.links, bounds[rings.start : rings.stop + 1]
+        inside = inside[bounds[0] : bounds[-1]]
+        nodes = np.asarray(grounds.snapshot.account_node)
+        ends = (nodes[links.a[inside]].tolist(), nodes[links.b[inside]].tolist())
+        self._links = list(zip(*ends, links.weight[inside].tolist(), strict=True))
+        self._link_bounds = (bounds - bounds[0]).tolist()
+
+    def _rows_of(self, touches: pl.DataFrame) -> dict[str, list[Any]]:
+        """The columns that are drawn from, as plain lists: arrays read row by row cost more than drawing."""
+        snapshot, member = self._grounds.snapshot, self._grounds.member
+        account, node, side, pos = (touches[name].to_numpy() for name in ("account", "node", "side", "pos"))
+        sides = self._grounds.contacts.sides
+        directed = np.array([snapshot.relations[view.relation].directed for view in sides], np.bool_)[side]
+        outgoing = np.array([view.outgoing for view in sides], np.bool_)[side]
+        other = np.asarray(snapshot.node_account)[node]
+        inside = (other >= 0) & (member[np.maximum(other, 0)] == touches["ring"].to_numpy())
+        at_ms = np.asarray(snapshot.event_time_ms)[pos]
+        derived = np.isin(np.asarray(snapshot.node_kind)[node], list(self._derived))
+        told = (at_ms != NO_TIME) & ~derived & ~(inside & np.where(directed, ~outgoing, account > other))
+        columns = {
+            "account": account,
+            "own": np.asarray(snapshot.account_node)[account],
+            "node": node,
+            "side": side,
+            "users": touches["users"].to_numpy(),
+            "at_ms": at_ms,
+            "told": told,
         }
-        self._touch_bounds = np.searchsorted(of_touches, np.arange(len(grounds.density) + 1))
-        links, member = grounds.links, grounds.member
-        left = member[links.a]
-        inside = np.flatnonzero((left >= rings.start) & (left < rings.stop) & (left == member[links.b]))
-        order = inside[np.lexsort((-links.weight[inside], left[inside]))]
-        self._links = order
-        self._link_bounds = np.searchsorted(left[order], np.arange(len(grounds.density) + 1))
+        return {name: column.tolist() for name, column in columns.items()}
+
+    def _arrivals_of(self, rings: range) -> dict[int, list[_Moment]]:
+        """First appearances of members, by ring."""
+        snapshot = self._grounds.snapshot
+        came: dict[int, list[_Moment]] = {ring: [] for ring in rings}
+        accounts = [self._grounds.accounts[ring] for ring in rings]
+        everybody = np.concatenate([np.zeros(0, np.int64), *accounts])
+        nodes = np.asarray(snapshot.account_node)[everybody].tolist()
+        self._node_of.update(zip(everybody.tolist(), nodes, strict=True))
+        seen_ms = np.asarray(snapshot.first_seen_ms)[everybody]
+        types = np.asarray(snapshot.event_type)[np.asarray(snapshot.first_pos)[everybody]]
+        for ring, account, at_ms, event in zip(
+            np.repeat(np.array(rings, np.int64), [len(some) for some in accounts]).tolist(),
+            everybody.tolist(),
+            seen_ms.tolist(),
+            types.tolist(),
+            strict=True,
+        ):
+            if at_ms != NO_TIME:
+                came[ring].append((at_ms, snapshot.event_types[event], account, -1, ""))
+        return came
+
+    def _way(self, side: Side) -> str:
+        if side.used:
+            return "used"
+        if not self._grounds.snapshot.relations[side.relation].directed:
+            return "shared"
+        return "sent" if side.outgoing else "received"
 
     def subgraph(self, ring: int) -> dict[str, list[dict[str, Any]]]:
         """Draw a ring.
@@ -90,19 +143,17 @@ class Pictures:
         accounts = grounds.accounts[ring]
         kept = accounts[np.argsort(-self._ties[accounts], kind="stable")][:_MOST_MEMBERS]
         nodes: dict[int, dict[str, Any]] = {}
-        for account in kept:
-            node = int(snapshot.account_node[account])
+        for node in np.asarray(snapshot.account_node)[kept].tolist():
             nodes[node] = self._node(node, ring)
         for node in grounds.nearest[ring]:
             nodes.setdefault(node, self._node(node, ring))
         edges: list[dict[str, Any]] = []
         told: set[tuple[int, int, str]] = set()
-        for account, node, side, users in self._rows(ring, "account", "node", "side", "users"):
+        for own, node, side, users in self._rows(ring, "own", "node", "side", "users"):
             if node not in nodes:
                 if len(nodes) >= MOST_NODES:
                     continue
                 nodes[node] = self._node(node, ring) | {"users": users}
-            own = int(snapshot.account_node[account])
             if own not in nodes:
                 continue
             view = grounds.contacts.sides[side]
@@ -113,28 +164,29 @@ class Pictures:
                 edges.append({"source": ends[0], "target": ends[1], "relation": view.name})
         for before, after in zip(grounds.nearest[ring], grounds.nearest[ring][1:], strict=False):
             edges.append({"source": before, "target": after, "relation": "nearest known bad"})
-        for link in self._links[int(self._link_bounds[ring]) : int(self._link_bounds[ring + 1])]:
+        place = ring - self._first
+        for at in range(self._link_bounds[place], self._link_bounds[place + 1]):
             if len(edges) >= _MOST_EDGES:
                 break
-            left = int(snapshot.account_node[grounds.links.a[link]])
-            right = int(snapshot.account_node[grounds.links.b[link]])
+            left, right, weight = self._links[at]
             if left in nodes and right in nodes:
-                weight = round(float(grounds.links.weight[link]), 4)
-                edges.append({"source": left, "target": right, "relation": "link", "weight": weight})
+                edges.append(
+                    {"source": left, "target": right, "relation": "link", "weight": round(weight, 4)}
+                )
         for node in grounds.minimal[ring].nodes:
             if node in nodes:
                 nodes[node]["minimal"] = True
         return {"nodes": list(nodes.values()), "edges": edges}
 
     def _rows(self, ring: int, *columns: str) -> Iterator[tuple[Any, ...]]:
-        first = int(self._touch_bounds[ring])
-        last = min(first + _MOST_EDGES, int(self._touch_bounds[ring + 1]))
+        place = ring - self._first
+        first = self._touch_bounds[place]
+        last = min(first + _MOST_EDGES, self._touch_bounds[place + 1])
         return zip(*(self._touches[name][first:last] for name in columns), strict=True)
 
     def _node(self, node: int, ring: int) -> dict[str, Any]:
-        account = int(self._grounds.snapshot.node_account[node])
-        named = self._grounds.named(node)
-        shown = {"id": node, "kind": named["kind"], "key": named["key"], "label": named["shown"]}
+        kind, key, label, account = self._grounds.name_of(node)
+        shown: dict[str, Any] = {"id": node, "kind": kind, "key": key, "label": label}
         if account >= 0:
             shown |= {"account": account, "known_bad": bool(self._grounds.known_bad[account])}
             if int(self._grounds.member[account]) == ring:
@@ -154,28 +206,11 @@ class Pictures:
             between two members the sender tells.
         """
         grounds = self._grounds
-        snapshot = grounds.snapshot
-        moments: list[_Moment] = []
-        for account in grounds.accounts[ring]:
-            seen_ms = int(snapshot.first_seen_ms[account])
-            if seen_ms != NO_TIME:
-                event = snapshot.event_types[int(snapshot.event_type[int(snapshot.first_pos[account])])]
-                moments.append((seen_ms, event, int(account), -1, ""))
-        for account, node, side, pos in self._rows(ring, "account", "node", "side", "pos"):
-            at_ms = int(snapshot.event_time_ms[pos])
-            view = grounds.contacts.sides[side]
-            other = int(snapshot.node_account[node])
-            if at_ms == NO_TIME or int(snapshot.node_kind[node]) in self._derived:
-                continue
-            directed = snapshot.relations[view.relation].directed
-            if other >= 0 and int(grounds.member[other]) == ring:
-                told_by_other = not view.outgoing if directed else account > other
-                if told_by_other:
-                    continue
-            way = (
-                "used" if view.used else "shared" if not directed else "sent" if view.outgoing else "received"
-            )
-            moments.append((at_ms, view.name, account, node, way))
+        sides = grounds.contacts.sides
+        moments = list(self._came[ring])
+        for account, node, side, at_ms, told in self._rows(ring, "account", "node", "side", "at_ms", "told"):
+            if told:
+                moments.append((at_ms, sides[side].name, account, node, self._ways[side]))
         moments.sort()
         drawn = moments if len(moments) <= _MOST_MOMENTS else _spread(moments)
         return [
@@ -183,7 +218,7 @@ class Pictures:
                 "time_ms": at_ms,
                 "time": datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds"),
                 "event": event,
-                "account_id": snapshot.account_ids[account],
+                "account_id": grounds.name_of(self._node_of[account])[1],
                 **({} if node < 0 else {"with": grounds.named(node), "way": way}),
             }
             for at_ms, event, account, node, way in drawn

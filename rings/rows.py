@@ -241,9 +241,10 @@ def mean_rows(
             out[q, place] = total[place] / count if count > 0 else np.nan
 
 
-# Questions that a thread takes at a time; each answer is independent, so neither this nor the number of
-# threads changes a bit.
+# Questions that a thread takes at a time at least, and times that it comes back for more; each answer is
+# independent, so neither these nor the number of threads changes a bit.
 _SHARE: Final = 512
+_SHARES: Final = 16
 
 
 def over_threads(rows: Callable[[int, int], None], n_rows: int) -> None:
@@ -256,6 +257,8 @@ def over_threads(rows: Callable[[int, int], None], n_rows: int) -> None:
     if n_rows <= _SHARE:
         rows(0, n_rows)
         return
-    with ThreadPoolExecutor(get_num_threads()) as threads:
-        shares = range(0, n_rows, _SHARE)
-        list(threads.map(lambda first: rows(first, min(n_rows, first + _SHARE)), shares))
+    n_threads = get_num_threads()
+    share = max(_SHARE, -(-n_rows // (_SHARES * n_threads)))
+    with ThreadPoolExecutor(n_threads) as threads:
+        shares = range(0, n_rows, share)
+        list(threads.map(lambda first: rows(first, min(n_rows, first + share)), shares))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from features import profiles, view_of
 from graph_etl.progress import silent
-from rings.behaviour import behaviour_neighbours, ranks_of
+from rings.behaviour import Ranking, behaviour_neighbours, ranking, timed_of
 from rings.communities import CommunityConfig
 from rings.kernel import SYNCHRONY
 from rings.links import LinkConfig, Links, links_of_graph
@@ -63,8 +63,32 @@ class Weighing:
     def ranks(
         self,
     ) -> tuple[tuple[int, ...], tuple[NDArray[np.float32], ...], tuple[NDArray[np.float32], ...]]:
-        """The ranks that behaviour is compared by, see `rings.behaviour.ranks_of`."""
-        return ranks_of(self._profiles, np.asarray(self.snapshot.first_seen_ms), self.accounts())
+        """The ranks that behaviour is compared by, see `rings.behaviour.ranking`."""
+        found = self._ranking
+        return found.places, found.values, found.ranks
+
+    @cached_property
+    def _ranking(self) -> Ranking:
+        timed = timed_of(np.asarray(self.snapshot.first_seen_ms), self.accounts())
+        return ranking(self._profiles, timed)
+
+    def with_model(self, model: PairModel | None) -> Weighing:
+        """The same with a model; what is known of behaviour goes along.
+
+        Args:
+            model: Learned from known groups.
+
+        Returns:
+            The new weighing.
+        """
+        found = replace(self, model=model)
+        worked_out = self.__dict__.keys() & {"_profiles", "_ranking"}
+        found.__dict__.update({name: self.__dict__[name] for name in worked_out})
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what it has worked out so far, which is larger than the work to do it again."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def accounts(self) -> NDArray[np.int64]:
         """Accounts that are visible and no hubs."""
@@ -92,7 +116,10 @@ class Weighing:
         behaviour = self._profiles if table is None else table
         first_seen_ms = np.asarray(self.snapshot.first_seen_ms)
         taking_part = self.accounts() if accounts is None else accounts
-        near = behaviour_neighbours(behaviour, first_seen_ms, taking_part, self.yardstick)
+        compared = None
+        if table is None and accounts is None and self.yardstick is None:
+            compared = self._ranking.table
+        near = behaviour_neighbours(behaviour, first_seen_ms, taking_part, self.yardstick, compared)
         pairs = Pairs.of(links, near, behaviour, first_seen_ms)
         return pairs.uncut(self.snapshot, self.horizon)
 

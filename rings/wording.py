@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ _CAPITALS: Final = {"ip": "IP", "id": "ID", "imei": "IMEI", "iban": "IBAN", "sms
 _SHOWN: Final = 8
 
 
+# Kinds are few, and their names stand in every sentence.
+@lru_cache(maxsize=1024)
 def noun(kind: str) -> str:
     """A kind's name as it stands in a sentence.
 
@@ -32,6 +35,7 @@ def noun(kind: str) -> str:
     return " ".join(_CAPITALS.get(word, word) for word in kind.replace("_", " ").split(" "))
 
 
+@lru_cache(maxsize=1024)
 def plural(word: str) -> str:
     """The plural of a noun.
 

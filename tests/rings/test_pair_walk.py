@@ -39,16 +39,17 @@ def drawn(seed: int, *, holes: bool) -> Pairs:
     return Pairs.of(links, near, profiles, seen_ms)
 
 
+@pytest.mark.parametrize("n_leaves", [2, 9, 32])
 @pytest.mark.parametrize("holes", [False, True])
-@pytest.mark.parametrize("rounds", [1, 7, 23])
-def test_probabilities_are_those_of_lightgbm(holes: bool, rounds: int) -> None:
+@pytest.mark.parametrize("rounds", [1, 23])
+def test_probabilities_are_those_of_lightgbm(holes: bool, rounds: int, n_leaves: int) -> None:
     pairs = drawn(rounds, holes=holes)
     rows = pairs.features(np.arange(len(pairs)))
     assert np.isnan(rows).any() == holes
     together = np.random.default_rng(1).random(len(pairs)) < 0.3
     settings = {
         "objective": "binary",
-        "num_leaves": 9,
+        "num_leaves": n_leaves,
         "min_child_samples": 5,
         "verbose": -1,
         "num_threads": 1,
@@ -60,6 +61,21 @@ def test_probabilities_are_those_of_lightgbm(holes: bool, rounds: int) -> None:
     other = drawn(99, holes=True)
     expected = np.asarray(booster.predict(other.features(np.arange(len(other)))), np.float32)
     np.testing.assert_array_equal(model.probability(other), expected)
+
+
+def test_trees_of_more_leaves_than_bits_are_refused() -> None:
+    random = np.random.default_rng(0)
+    rows, together = random.random((2000, 3)), random.random(2000) < 0.5
+    settings = {
+        "objective": "binary",
+        "num_leaves": 33,
+        "min_child_samples": 5,
+        "verbose": -1,
+        "num_threads": 1,
+    }
+    booster = lightgbm.train(settings, lightgbm.Dataset(rows, together.astype(np.float64)), 1)
+    with pytest.raises(ValueError, match="trees of 33 leaves cannot be walked; 32 are the most"):
+        read_forest(booster.model_to_string())
 
 
 def test_other_models_are_refused() -> None:
