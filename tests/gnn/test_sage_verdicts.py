@@ -203,7 +203,10 @@ def test_nothing_that_the_loss_is_taken_on_is_an_input_of_it(followed: Snapshot)
     asked, label, rows = everybody(followed)
     known = known_of(followed)
     weight = np.ones(len(asked), np.float32)
-    batch = np.arange(0, len(asked), 3)  # some with the other one of the pair, some without
+    # Some with the other one of the pair, some without.
+    batch = np.random.default_rng(5).permutation(len(asked))[: len(asked) // 2]
+    devices = [followed.account_ids[at][1:] for at in batch.tolist()]
+    assert 20 < len(devices) - len(set(devices)) < 60
     masks = Masks(asked.account, np.arange(len(asked)), len(known.since))
 
     def messages(given: Known) -> torch.Tensor:
@@ -211,8 +214,9 @@ def test_nothing_that_the_loss_is_taken_on_is_an_input_of_it(followed: Snapshot)
         inputs = SageInputs.of(followed, asked)
         _, examples = _examples(inputs, asked, rows, rng, label, weight, Alone(), given)
         examples = replace(examples, masks=masks)
-        (found,) = examples.batches([batch], 0.0, (), [1, 2])
-        return found.messages[:, -N_COLUMNS:]
+        # Several draws: every other one hides whole groups, here each account by itself, in any case.
+        found = list(examples.batches([batch] * 8, 0.0, (), [1, 2]))
+        return torch.cat([one.messages[:, -N_COLUMNS:] for one in found])
 
     before = messages(known)
     turned = Known(known.since.copy(), known.until)
