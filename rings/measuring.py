@@ -12,7 +12,7 @@ from rings.communities import communities
 from rings.honest import together_by_chance
 from rings.null_model import rewired, sampled
 from rings.significance import group_sums
-from rings.yardstick import CannotBuildOn, Yardstick, size_of, why_anew
+from rings.yardstick import CannotBuildOn, Yardstick, code_of_rings, size_of, why_anew
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,5 +82,5 @@ def base_of(snapshot: Snapshot, base: RingsRun | None) -> dict[str, Any]:
     """Which platform was measured: the snapshot's own, or that of the run that this one builds on."""
     if base is not None:
         return {**base.manifest["base"], "run": base.manifest["base"]["run"] or base.id}
-    own = {"spec": snapshot.manifest["spec_hash"], "size": size_of(snapshot)}
+    own = {"spec": snapshot.manifest["spec_hash"], "size": size_of(snapshot), "code": code_of_rings()}
     return {"run": None, "snapshot": snapshot.id, **own}

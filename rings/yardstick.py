@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import polars as pl
 
+from graph_etl.code import code_version
 from rings.errors import RingsError
 
 if TYPE_CHECKING:
@@ -144,6 +145,11 @@ def size_of(snapshot: Snapshot) -> dict[str, int]:
     }
 
 
+def code_of_rings() -> str:
+    """A hash of the code that finds rings and tells of them, see `graph_etl.code.code_version`."""
+    return code_version("graph_etl", "features", "rings")
+
+
 def why_anew(snapshot: Snapshot, manifest: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
     """Why a run cannot measure by what an earlier one measured by.
 
@@ -160,6 +166,8 @@ def why_anew(snapshot: Snapshot, manifest: Mapping[str, Any], asked: Mapping[str
         return "the run before kept nothing to measure by"
     if base["spec"] != snapshot.manifest["spec_hash"]:
         return "the spec has changed"
+    if base.get("code") != code_of_rings():
+        return "the run before is of another version of ringwatch or its libraries"
     for name, value in asked.items():
         if manifest.get(name) != value:
             return f"the run before had another {name}"

@@ -154,6 +154,9 @@ def test_another_platform_is_measured_anew(before: tuple[Snapshot, RingsRun], tm
     old = {name: value for name, value in run.manifest.items() if name != "base"}
     with pytest.raises(CannotBuildOn, match="kept nothing to measure by"):
         rings.find(snapshot, base=replace(run, manifest=old))
+    other = {**run.manifest, "base": {**run.manifest["base"], "code": "0" * 16}}
+    with pytest.raises(CannotBuildOn, match="another version of ringwatch"):
+        rings.find(snapshot, base=replace(run, manifest=other))
 
 
 def test_ranks_of_before_place_old_values_as_before_and_new_ones_between() -> None:
