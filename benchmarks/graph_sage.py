@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -145,7 +146,8 @@ def measure(
                 table[shape, rounds][fold.held_out] = margins(trees, columns[fold.held_out], rounds)
         began = time.perf_counter()
         taken = asked.take(rows)
-        model = fit_sage(
+        fit = partial(
+            fit_sage,
             SageInputs.of(snapshot, taken),
             taken,
             label,
@@ -156,6 +158,7 @@ def measure(
             seed=options.seed,
             n_threads=options.threads,
         )
+        model = fit()
         held = asked.take(fold.held_out)
         around = SageInputs.of(snapshot, held)
         sage[fold.held_out], _ = run_sage(model, around, held, rows=columns[fold.held_out])
@@ -163,18 +166,7 @@ def measure(
         if options.told:
             began = time.perf_counter()
             given = known_of(snapshot, fold, rows)
-            model = fit_sage(
-                SageInputs.of(snapshot, taken),
-                taken,
-                label,
-                weight,
-                rows=columns[rows],
-                group=held_together(snapshot, rows),
-                members=options.members,
-                seed=options.seed,
-                n_threads=options.threads,
-                known=given,
-            )
+            model = fit(known=given)
             told[fold.held_out], _ = run_sage(model, around, held, rows=columns[fold.held_out], known=given)
             told_s += time.perf_counter() - began
         sides = around.draw(held, FANOUTS, latest=True).hop1_side.reshape(len(held), -1)

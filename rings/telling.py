@@ -51,6 +51,19 @@ class Told:
     members: pl.DataFrame
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector: what is told holds no cycles, and it would look through all of it ever again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_uncollected()
 def told_of(
     grounds: Grounds,
     told: NDArray[np.int64],
@@ -74,31 +87,6 @@ def told_of(
     Returns:
         What is told of them.
     """
-    with _uncollected():
-        return _told_of(grounds, told, accounts, names, groups, over, tell)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector: what is told holds no cycles, and it would look through all of it ever again."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _told_of(
-    grounds: Grounds,
-    told: NDArray[np.int64],
-    accounts: Sequence[NDArray[np.int64]],
-    names: Identities,
-    groups: Mapping[str, Confirmed],
-    over: Spread,
-    tell: Progress,
-) -> Told:
     grounds.minimal  # noqa: B018 - worked out once, not in each piece
     shared = over.share(grounds)
     pieces, outside = over.each("evidence", [partial(_evidence, shared), partial(_left_out, shared)], tell)
