@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from features import Queries
+from features import Queries, known_bad_of
 from gnn.bundle import main_moment
 from gnn.inputs import inputs
 from gnn.sage import SageInputs, run_sage
@@ -99,20 +99,13 @@ def thinned(fold: Fold, share: float, rng: np.random.Generator) -> NDArray[np.in
 
 
 def known_of(snapshot: Snapshot, fold: Fold, rows: NDArray[np.int64]) -> Known:
-    """Verdicts that a fold's GraphSAGE is told of; those without a time only of accounts fitted on."""
-    since = np.full(snapshot.n_accounts, NEVER)
-    fitted = np.zeros(snapshot.n_accounts, np.bool_)
-    fitted[rows] = True
-    known_ms = np.asarray(snapshot.event_known_ms)
-    for account, label, when in snapshot.verdicts.select("account", "label", "known_ms").iter_rows():
-        if label != 1:
-            continue
-        if when is not None:
-            since[account] = int(np.searchsorted(known_ms, when, side="right")) - 1
-        elif fitted[account]:
-            since[account] = -1
-    since = known_to(snapshot, since, fold.cut_ms, fold.held_out)
-    return Known(since, np.full(snapshot.n_accounts, NEVER))
+    """Verdicts that a fold's GraphSAGE is told of; those known from the start only of accounts fitted on."""
+    found = known_bad_of(snapshot, untimed=True)
+    since = found.since.copy()
+    from_start = since == -1
+    from_start[rows] = False
+    since[from_start] = NEVER
+    return Known(known_to(snapshot, since, fold.cut_ms, fold.held_out), found.until)
 
 
 def measure(
