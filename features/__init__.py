@@ -6,11 +6,13 @@ from features.live import LiveGraph, LiveGraphFull, LiveOrderError, Source
 from features.opened import asked_of, extras_of
 from features.queries import MomentError, Queries, last_time_ms, moment_ms
 from features.registry import FeatureSpec, Registry
+from features.reputation import REPUTATION_FEATURES, Reputation, reputation
 from features.verdicts import KnownBad, known_bad_of
 from features.view import GraphView, Side
 
 __all__ = [
     "CONTACT_FEATURES",
+    "REPUTATION_FEATURES",
     "Contact",
     "FeatureSpec",
     "GraphView",
@@ -21,6 +23,7 @@ __all__ = [
     "MomentError",
     "Queries",
     "Registry",
+    "Reputation",
     "Side",
     "Source",
     "asked_of",
@@ -33,5 +36,6 @@ __all__ = [
     "moment_ms",
     "profiles",
     "registry_of",
+    "reputation",
     "view_of",
 ]

@@ -39,6 +39,13 @@ _KINDS: Final = (
         safe_for_user=False,
     ),
     ReasonKind(
+        "REPUTATION",
+        "Touches what many confirmed bad accounts touch",
+        "Many of the latest accounts on something that the account touches are confirmed bad. It may be "
+        "common, such as a page or a shop: that draws bad accounts and links nobody.",
+        safe_for_user=False,
+    ),
+    ReasonKind(
         "SHARED_IDENTIFIERS",
         "Shares identifiers or counterparts with other accounts",
         "Other accounts touch the same rare nodes. Households and campuses do so too: look at how alike and "

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from features import Queries
+from features import Queries, known_bad_of
 from features.queries import EVENT
 from gnn.blend import Blend
 from gnn.bundle import Head
 from gnn.calibration import Calibration, fit_calibration
 from gnn.growing import HeldOutTrees
-from gnn.inputs import EPOCH_FAMILIES, inputs, places_of
+from gnn.inputs import EPOCH_FAMILIES, inputs, places_of, with_contacts
 from gnn.spread import Here
 from gnn.targets import MIN_OF_A_CLASS, EventExamples, Targets, event_examples, targets
 from gnn.trees import ROUNDS, SHAPES, Model, Shape, fit_trees, margins
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _BLOCKS: Final = 5
 # Weight of a block in calibration, over that of the next: levels drift, slopes hardly do.
 _OLDER: Final = 0.5
-# Inputs from epochs stay where they lower the log loss by this share.
-_EPOCH_GAIN: Final = 0.005
+# Inputs from epochs stay, and verdicts of others become inputs, where they lower the log loss by this share.
+_LEAST_GAIN: Final = 0.005
 # So many trees at least before a rising loss ends the search.
 _ENOUGH_ROUNDS: Final = 150
 
@@ -83,7 +83,9 @@ def fit_event_head(
     The events are cut into five blocks of time. Each block but the first is judged by models of the blocks
     before it, with the verdicts known when it began. Shape and number of trees have the least log loss there,
     which is steadier than average precision where bad accounts are few. Inputs from
-    epochs stay where they lower it in more blocks than they raise it in. The calibration is fitted on the
+    epochs stay, and verdicts of others become inputs, where they lower it by half a per cent and in more
+    blocks than they raise it in. An event sees the verdicts that were known before it, in a held-out block
+    too, as it would have been answered. The calibration is fitted on the
     same margins, later blocks weighing more, and says how probable it is that the account is bad.
 
     Args:
@@ -121,22 +123,31 @@ def fit_event_head(
         return _HeldOut(blocks, asked, values, shape, options, spread, tell, note)
 
     best = min((held_out(columns, shape) for shape in SHAPES), key=lambda one: one.least)
-    bare = None
+    communities = True
     places = [at for at in places_of(snapshot, EPOCH_FAMILIES) if not np.isnan(columns[:, at]).all()]
     if places:
         without_epochs = columns.copy()
         without_epochs[:, places] = np.nan
         bare = held_out(without_epochs, best.shape, " without epochs")
         if not _worth_it(best, bare):
-            best, columns = bare, without_epochs
+            best, columns, communities = bare, without_epochs, False
+    contact = False
+    known = known_bad_of(snapshot, untimed=False)
+    if "contact" not in without and (known.since < snapshot.end_horizon).any():
+        told = with_contacts(snapshot, Queries.for_events(snapshot, asked), columns, known.since, known.until)
+        note = " with verdicts of others"
+        richer = min((held_out(told, shape, note) for shape in SHAPES), key=lambda one: one.least)
+        if _worth_it(richer, best):
+            best, columns, contact = richer, told, True
     held = best.held
     calibration = _calibration(blocks, held)
     tell("final fit at events", 0, 1)
     rows = columns[np.searchsorted(asked, examples.position)]
     trees = fit_trees(rows, examples.label, examples.weight, rounds=best.rounds, shape=best.shape, **options)
     tell("final fit at events", 1, 1)
-    head = Head(EVENT, trees, Blend(0.0), calibration, contact=False)
-    figures = _metrics(blocks, held, calibration, seed) | {"communities": best is not bare}
+    head = Head(EVENT, trees, Blend(0.0), calibration, contact=contact)
+    figures = _metrics(blocks, held, calibration, seed)
+    figures |= {"communities": communities, "verdicts_of_others": contact}
     return EventHead(head, margins(trees, rows), figures)
 
 
@@ -271,7 +282,7 @@ def _log_loss(held_out: EventExamples, margin: NDArray[np.float64]) -> float:
 def _worth_it(richer: _HeldOut, plain: _HeldOut) -> bool:
     """Whether more inputs lower the loss enough, in all and in more blocks than they raise it in."""
     lowered = plain.losses[plain.rounds] - richer.losses[richer.rounds]
-    enough = plain.least - richer.least >= _EPOCH_GAIN * plain.least
+    enough = plain.least - richer.least >= _LEAST_GAIN * plain.least
     return enough and bool((lowered > 0.0).sum() > (lowered < 0.0).sum())
 
 

@@ -1,4 +1,4 @@
-"""The columns that the heads see: live and epoch features, and contact where it proved itself."""
+"""The columns that heads see: live and epoch features, verdicts of others where they proved themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features import CONTACT_FEATURES, FeatureSpec, compute, contact, extras_of, registry_of
+from features import (
+    CONTACT_FEATURES,
+    REPUTATION_FEATURES,
+    FeatureSpec,
+    compute,
+    contact,
+    extras_of,
+    registry_of,
+    reputation,
+)
 from features.rhythm import rhythm, rhythm_specs
 from gnn.spectral import spectral_specs
 from rings import LINK_FEATURES, around_specs, community_specs, link_features, neighbourhoods
@@ -18,7 +27,6 @@ if TYPE_CHECKING:
 
     from features import Queries, Source
     from features.visibility import Extras
-    from graph_etl import Snapshot
     from rings import Epoch
 
 # Families whose values come from an epoch, not from the rows that are visible.
@@ -43,7 +51,7 @@ def input_specs(source: Source, *, with_contact: bool) -> list[FeatureSpec]:
         *around_specs(source),
         *spectral_specs(source),
     ]
-    return [*specs, *CONTACT_FEATURES] if with_contact else specs
+    return [*specs, *CONTACT_FEATURES, *REPUTATION_FEATURES] if with_contact else specs
 
 
 def places_of(source: Source, families: Collection[str]) -> list[int]:
@@ -88,22 +96,31 @@ def inputs(
 
 
 def with_contacts(
-    snapshot: Snapshot,
+    source: Source,
     queries: Queries,
     columns: NDArray[np.float32],
     since: NDArray[np.int64],
     until: NDArray[np.int64],
+    extras: Extras | None = None,
 ) -> NDArray[np.float32]:
-    """Append the columns about contact with known bad accounts.
+    """Append the columns about contact with known bad accounts, and about the reputation of what it touches.
 
     Args:
-        snapshot: The snapshot.
+        source: The graph.
         queries: ``Q`` questions.
         columns: ``float32[Q, F]`` of `inputs`.
         since: ``int64[A]``, see `features.contact`.
         until: ``int64[A]``.
+        extras: What `features.extras_of` gives for the questions, where it is known already.
 
     Returns:
-        ``float32[Q, F + 4]``.
+        ``float32[Q, F + 7]``.
     """
-    return np.hstack([columns, contact(snapshot, queries, since, until).features])
+    brought = extras_of(source, queries) if extras is None else extras
+    return np.hstack(
+        [
+            columns,
+            contact(source, queries, since, until, brought).features,
+            reputation(source, queries, since, until, brought).features,
+        ]
+    )

@@ -38,6 +38,7 @@ _CODE_OF_FAMILY: Final = {
     "shared": "SHARED_IDENTIFIERS",
     "link": "LINKED_ACCOUNTS",
     "contact": "SHARED_WITH_CONFIRMED_BAD",
+    "reputation": "REPUTATION",
     "pair": "LINKED_ACCOUNTS",
     "entity": "SHARED_IDENTIFIERS",
     "community": "COMMUNITY",
@@ -313,11 +314,28 @@ def _tell(
             f"{with_article(first.kind)} that {how_many(first.users, 'account')} touch"
         )
         return message + (f"; {within} of them appeared within a day of it." if within else "."), nodes
+    if code == "REPUTATION":
+        return _tell_reputation(scorer, queries, row)
     if code == "COMMUNITY":
         return _tell_community(values, nodes)
     if code in {"SHARED_IDENTIFIERS", "LINKED_ACCOUNTS"}:
         return "How common its identifiers and counterparts are is typical of accounts found bad.", []
     return "The two hops around it resemble those of accounts found bad.", nodes
+
+
+def _tell_reputation(scorer: Scorer, queries: Queries, row: int) -> tuple[str, list[dict[str, Any]]]:
+    """The thing with the greatest share of known bad accounts; nothing where nobody on it is."""
+    found = scorer.reputation(queries.take(np.array([row])))
+    node = int(found.thing[0])
+    if node < 0:
+        return "", []
+    kind, key = kind_and_key(scorer.source, node)
+    bad, others = int(found.n_bad[0]), int(found.n_others[0])
+    message = (
+        f"Of the latest {how_many(others, 'other account')} on one {spoken(kind)} of it, "
+        f"{bad:,} {'is' if bad == 1 else 'are'} confirmed bad."
+    )
+    return message, [{"type": "shared_node", "kind": kind, "key": key, "accounts": others, "known_bad": bad}]
 
 
 def _tell_community(values: _Values, nodes: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:

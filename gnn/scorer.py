@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features import Contact, KnownBad, LiveGraph, contact, extras_of, known_bad_of, moment_ms
+from features import (
+    Contact,
+    KnownBad,
+    LiveGraph,
+    Reputation,
+    contact,
+    extras_of,
+    known_bad_of,
+    moment_ms,
+    reputation,
+)
 from features.queries import EVENT
 from gnn.bundle import percentile_of
 from gnn.errors import BundleError
-from gnn.inputs import input_specs, inputs
+from gnn.inputs import input_specs, inputs, with_contacts
 from gnn.label_free import label_free_margin
 from gnn.sage import SageInputs, run_sage
 from gnn.sage_verdicts import Known
@@ -129,7 +139,8 @@ class Scorer:
         if head.spectral and self.coordinates is not None:
             columns = with_coordinates(rows, self.source, queries, self.coordinates, extras)
         if head.contact:
-            columns = np.hstack([columns, self._contact(queries, self._timed, extras).features])
+            known = self._timed
+            columns = with_contacts(self.source, queries, columns, known.since, known.until, extras)
         if head.booster is None:
             margin = label_free_margin(self.specs, columns)
         else:
@@ -149,6 +160,17 @@ class Scorer:
             calibrated=head.calibrated,
             contact=self._contact(queries, self.known_bad, extras),
         )
+
+    def reputation(self, queries: Queries) -> Reputation:
+        """What heads that know the verdicts of others are told of the things that accounts touch.
+
+        Args:
+            queries: ``Q`` questions.
+
+        Returns:
+            The reputations, by verdicts with a time.
+        """
+        return reputation(self.source, queries, self._timed.since, self._timed.until)
 
     def _contact(self, queries: Queries, known_bad: KnownBad, extras: Extras) -> Contact:
         return contact(self.source, queries, known_bad.since, known_bad.until, extras)
