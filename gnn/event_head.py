@@ -18,6 +18,7 @@ from gnn.inputs import EPOCH_FAMILIES, inputs, places_of, with_contacts
 from gnn.spread import Here
 from gnn.targets import MIN_OF_A_CLASS, EventExamples, Targets, event_examples, targets
 from gnn.trees import ROUNDS, SHAPES, Model, Shape, fit_trees, margins
+from graph_etl import NO_TIME
 from graph_etl.progress import silent
 
 if TYPE_CHECKING:
@@ -50,11 +51,14 @@ class EventHead:
         head: The head.
         margin: ``float64[n]`` of a bounded number of events of each account, for percentiles.
         metrics: Held-out figures.
+        at_sign_up: ``float64[A]``, what models of the blocks before say of each account at its sign-up; NaN
+            in the first block. None where it was not asked.
     """
 
     head: Head
     margin: NDArray[np.float64]
     metrics: dict[str, Any]
+    at_sign_up: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class _Block:
     """Examples from before a cut, and those of the time after it with the labels of today."""
 
     number: int
+    cut_ms: int
+    end_ms: int
     past: EventExamples
     held_out: EventExamples
 
@@ -75,6 +81,7 @@ def fit_event_head(
     without: Collection[str] = (),
     seed: int = 0,
     n_threads: int = 1,
+    sign_up: NDArray[np.float32] | None = None,
     spread: Spread | None = None,
     progress: Tell | None = None,
 ) -> EventHead | None:
@@ -96,6 +103,8 @@ def fit_event_head(
         without: Families of inputs that are left out.
         seed: Of everything random.
         n_threads: Threads of the trees.
+        sign_up: ``float32[A, F]`` of `gnn.inputs.inputs` for all accounts at their sign-up, where the head is
+            to be asked about it too.
         spread: What runs the blocks; this process, one after another, if None.
         progress: Called with a stage, steps done and steps in all.
 
@@ -141,6 +150,12 @@ def fit_event_head(
             best, columns, contact = richer, told, True
     held = best.held
     calibration = _calibration(blocks, held)
+    at_sign_up = None
+    if sign_up is not None:
+        if contact:
+            first = Queries.for_accounts(snapshot, moment="signup")
+            sign_up = with_contacts(snapshot, first, sign_up, known.since, known.until)
+        at_sign_up = _at_sign_up(snapshot, blocks, asked, columns, sign_up, best, options, spread, tell)
     tell("final fit at events", 0, 1)
     rows = columns[np.searchsorted(asked, examples.position)]
     trees = fit_trees(rows, examples.label, examples.weight, rounds=best.rounds, shape=best.shape, **options)
@@ -148,7 +163,53 @@ def fit_event_head(
     head = Head(EVENT, trees, Blend(0.0), calibration, contact=contact)
     figures = _metrics(blocks, held, calibration, seed)
     figures |= {"communities": communities, "verdicts_of_others": contact}
-    return EventHead(head, margins(trees, rows), figures)
+    return EventHead(head, margins(trees, rows), figures, at_sign_up)
+
+
+def _at_sign_up(
+    snapshot: Snapshot,
+    blocks: Sequence[_Block],
+    asked: NDArray[np.int64],
+    columns: NDArray[np.float32],
+    sign_up: NDArray[np.float32],
+    best: _HeldOut,
+    options: dict[str, Any],
+    spread: Spread,
+    tell: Tell,
+) -> NDArray[np.float64]:
+    """Margins of all accounts at sign-up, each by a model of the blocks before its own, ``float64[A]``."""
+    timed = np.flatnonzero(np.asarray(snapshot.first_seen_ms) != NO_TIME)
+    known_ms = np.asarray(snapshot.event_known_ms)[np.asarray(snapshot.first_pos)[timed]]
+    events, accounts = spread.share(columns), spread.share(sign_up)
+    inside = [timed[(known_ms > block.cut_ms) & (known_ms <= block.end_ms)] for block in blocks]
+    pieces = [
+        partial(
+            HeldOutTrees(
+                partial(_past_and, events, np.searchsorted(asked, block.past.position), accounts, some),
+                block.past.label,
+                block.past.weight,
+                shape=best.shape,
+                **options,
+            ).upto,
+            [best.rounds],
+        )
+        for block, some in zip(blocks, inside, strict=True)
+    ]
+    found = np.full(snapshot.n_accounts, np.nan)
+    margins_of = spread.each("trees at events asked of sign-ups", pieces, tell)
+    for some, (margin,) in zip(inside, margins_of, strict=True):
+        found[some] = margin
+    return found
+
+
+def _past_and(
+    events: Shared[NDArray[np.float32]],
+    past: NDArray[np.int64],
+    accounts: Shared[NDArray[np.float32]],
+    some: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What a block's trees are fitted on, and the sign-ups that they are asked about."""
+    return events.get()[past], accounts.get()[some]
 
 
 def _columns(
@@ -183,17 +244,15 @@ def _blocks(snapshot: Snapshot, examples: EventExamples, seed: int) -> list[_Blo
     found = []
     for number in range(1, _BLOCKS):
         cut_ms = int(timed[len(timed) * number // _BLOCKS])
-        end_ms = int(timed[len(timed) * (number + 1) // _BLOCKS]) if number + 1 < _BLOCKS else None
+        end_ms = int(timed[len(timed) * (number + 1) // _BLOCKS] if number + 1 < _BLOCKS else known_ms[-1])
         then = targets(snapshot, cut_ms)
         past = event_examples(snapshot, then, cut_ms, seed=seed)
-        inside = known_ms[examples.position] > cut_ms
-        if end_ms is not None:
-            inside &= known_ms[examples.position] <= end_ms
+        inside = (known_ms[examples.position] > cut_ms) & (known_ms[examples.position] <= end_ms)
         held_out = examples.take(np.flatnonzero(inside))
         bad = len(np.unique(past.account[past.label == 1]))
         good = len(np.unique(past.account[past.label == 0]))
         if min(bad, good) >= MIN_OF_A_CLASS and len(np.unique(held_out.label)) == 2:
-            found.append(_Block(number, past, held_out))
+            found.append(_Block(number, cut_ms, end_ms, past, held_out))
     return found
 
 

@@ -42,6 +42,7 @@ def metrics_of(run: Run, moment: Moment) -> dict[str, Any]:
     figures["folds"] = run.policy
     figures["communities"] = moment.epochs
     figures["spectral"] = moment.spectral
+    figures["share_of_events"] = moment.of_events
     figures["graph_sage"] = {
         "alone": _alone(run, moment),
         "gain": 0.0 if moment.gain is None else moment.gain.gain,

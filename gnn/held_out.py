@@ -156,23 +156,42 @@ class HeldOut:
         at_best = max(precision.values())
         return min(precision, key=lambda count: -precision[count]) if at_best > 0.0 else max(precision)
 
-    def precision(self, margin: NDArray[np.float64], among: NDArray[np.int64] | None = None) -> float:
+    def precision(self, margin: NDArray[np.float64]) -> float:
         """Average precision on the accounts that choose; 0 where one of the classes is missing."""
-        from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
-
-        judged = self._run.choosing(self._moment, margin)
-        if among is not None:
-            judged = np.intersect1d(judged, among)
-        label, weight = self._run.judge.label[judged], self._run.judge.weight[judged]
-        if len(np.unique(label)) < 2:
-            return 0.0
-        return float(average_precision_score(label, margin[judged], sample_weight=weight))
+        return _precision(self._run, self._moment, margin)
 
     def precision_of_folds(self, rounds: int) -> NDArray[np.float64]:
         """Average precision of all held-out accounts, then of each fold."""
-        margin = self.table[rounds]
-        parts: Sequence[NDArray[np.int64] | None] = [None, *(fold.held_out for fold in self._run.folds)]
-        return np.array([self.precision(margin, part) for part in parts])
+        return precision_of_folds(self._run, self._moment, self.table[rounds])
+
+
+def precision_of_folds(run: Run, moment: Moment, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average precision of all held-out accounts that choose, then of those of each fold.
+
+    Args:
+        run: The training.
+        moment: Says who has reached it.
+        margin: ``float64[A]``, NaN where an account was never held out.
+
+    Returns:
+        ``float64[1 + folds]``; 0 where one of the classes is missing.
+    """
+    parts: Sequence[NDArray[np.int64] | None] = [None, *(fold.held_out for fold in run.folds)]
+    return np.array([_precision(run, moment, margin, part) for part in parts])
+
+
+def _precision(
+    run: Run, moment: Moment, margin: NDArray[np.float64], among: NDArray[np.int64] | None = None
+) -> float:
+    from sklearn.metrics import average_precision_score  # here: scoring needs no scikit-learn
+
+    judged = run.choosing(moment, margin)
+    if among is not None:
+        judged = np.intersect1d(judged, among)
+    label, weight = run.judge.label[judged], run.judge.weight[judged]
+    if len(np.unique(label)) < 2:
+        return 0.0
+    return float(average_precision_score(label, margin[judged], sample_weight=weight))
 
 
 def _inputs(
@@ -187,4 +206,17 @@ def _worth_it(richer: HeldOut, plain: HeldOut, least: float) -> bool:
     """Whether more inputs gain enough, in all and in more folds than they lose in."""
     rounds = max(count for count in plain.table if count <= TRIAL_ROUNDS)
     gained = richer.precision_of_folds(rounds) - plain.precision_of_folds(rounds)
+    return enough(gained, least)
+
+
+def enough(gained: NDArray[np.float64], least: float) -> bool:
+    """Whether something gains enough over all held-out accounts, and in more folds than it loses in.
+
+    Args:
+        gained: Differences of what `precision_of_folds` gives.
+        least: What is asked of all accounts together.
+
+    Returns:
+        Whether it does.
+    """
     return bool(gained[0] >= least and (gained[1:] > 0.0).sum() > (gained[1:] < 0.0).sum())

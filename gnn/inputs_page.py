@@ -58,8 +58,8 @@ _FAMILIES: Final[dict[str, str]] = {
     "graph of direct interactions, at the end of the snapshot; an input only where held-out accounts gain.",
     "contact": "Known bad accounts on the same rare thing: always a reason, an input only where held-out "
     "accounts gain.",
-    "reputation": "How many of the latest accounts on what it touches are known to be bad, however common that "
-    "is: an input where `contact` is one.",
+    "reputation": "How many of the latest accounts on what it touches are known to be bad, however common "
+    "that is: an input where `contact` is one.",
 }
 _SPEC: Final = """\
 ringwatch: 1

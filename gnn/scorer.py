@@ -76,7 +76,11 @@ class Scorer:
         self.bundle = bundle
         self.specs = input_specs(source, with_contact=True)
         expected = [spec.name for spec in input_specs(source, with_contact=False)]
-        if bundle.manifest["features"] != expected:
+        width = {True: len(self.specs), False: len(expected)}
+        if bundle.manifest["features"] != expected or any(
+            head.booster is not None and head.booster.n_features != width[head.contact]
+            for head in bundle.heads.values()
+        ):
             message = (
                 f"{bundle.path}: made for another feature schema than snapshot {source.id}; "
                 "run `ringwatch train`"
@@ -139,8 +143,8 @@ class Scorer:
         if head.spectral and self.coordinates is not None:
             columns = with_coordinates(rows, self.source, queries, self.coordinates, extras)
         if head.contact:
-            known = self._timed
-            columns = with_contacts(self.source, queries, columns, known.since, known.until, extras)
+            timed = self._timed
+            columns = with_contacts(self.source, queries, columns, timed.since, timed.until, extras)
         if head.booster is None:
             margin = label_free_margin(self.specs, columns)
         else:

@@ -42,6 +42,7 @@ class Moment:
         reached: ``bool[A]``, accounts old enough to have been seen then.
         epochs: Whether what comes from epochs is an input.
         contact: Whether contact with known bad accounts is an input.
+        of_events: Share of the head for events in what is said at this moment; see `gnn.signing_up`.
         rounds: Number of trees of each shape; the head is the mean of the shapes.
         trees: ``float64[A]`` held-out margins of the trees, NaN where never held out.
         sage: ``float64[A]`` likewise of GraphSAGE.
@@ -59,6 +60,7 @@ class Moment:
     epochs: bool = True
     contact: bool = False
     spectral: bool = False
+    of_events: float = 0.0
     rounds: dict[Shape, int] = field(default_factory=lambda: {SHAPES[0]: ROUNDS[-1]})
     trees: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     sage: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))

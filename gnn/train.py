@@ -13,13 +13,14 @@ from gnn.blend import Blend, choose_blend
 from gnn.budget import Budget
 from gnn.bundle import Bundle, BundleDraft, Head
 from gnn.calibration import fit_calibration
-from gnn.event_head import fit_event_head
+from gnn.event_head import EventHead, fit_event_head
 from gnn.held_out import MANY_ACCOUNTS, held_out_trees
 from gnn.held_out_sage import MEMBERS, fit_sage_on, held_out_sage
 from gnn.inputs import input_specs, inputs, places_of
 from gnn.label_free import label_free_calibration, label_free_margin
 from gnn.sage import SageInputs, run_sage
 from gnn.sage_verdicts import Known
+from gnn.signing_up import ask_both, both_as_one, sign_up_of
 from gnn.spectral import FAMILY, coordinates_of
 from gnn.spread import Here
 from gnn.stages import Moment, Run
@@ -119,7 +120,7 @@ def train(
         return draft.write(workspace, publish=publish)
     for moment in moments:
         held_out_trees(run, moment)
-    _event_head(run, draft)
+    event = _event_head(run, moments, draft)
     held_out_sage(run, moments)
     for moment in moments:
         _choose(run, moment)
@@ -129,8 +130,8 @@ def train(
             moment.blend = Blend(0.0)
             moment.gain, moment.told = None, False
             _choose(run, moment)
-    for moment, columns, boosters in _final_trees(run, moments):
-        _finish(run, moment, columns, boosters, sage, draft)
+    for moment, columns, booster in _final_trees(run, moments, event):
+        _finish(run, moment, columns, booster, sage, draft)
     draft.sage = sage
     draft.coordinates = run.coordinates if any(moment.spectral for moment in moments) else None
     draft.left_out = run.budget.left_out
@@ -289,16 +290,17 @@ def _labelled(run: Run) -> NDArray[np.int64]:
     return order[run.final.label[order] >= 0]
 
 
-def _event_head(run: Run, draft: BundleDraft) -> None:
-    """The head for accounts at their events.
+def _event_head(run: Run, moments: Sequence[Moment], draft: BundleDraft) -> EventHead | None:
+    """The head for accounts at their events, which may answer along at sign-up.
 
     A given split says which accounts are trained on, not which events: there is no such head then.
     """
     if not run.chooses.all():
-        return
+        return None
     first = run.snapshot.manifest["moments"][0]
     if not run.budget.allows("the head for events", like=f"trees at {first}", kept=(f"trees at {first}",)):
-        return
+        return None
+    sign_up = sign_up_of(moments)
     event = fit_event_head(
         run.snapshot,
         run.final,
@@ -307,12 +309,16 @@ def _event_head(run: Run, draft: BundleDraft) -> None:
         without=run.without,
         seed=run.seed,
         n_threads=run.n_threads,
+        sign_up=None if sign_up is None else sign_up.rows,
         spread=run.spread,
         progress=run.tell,
     )
     if event is not None:
         draft.add(event.head, event.margin, None)
         draft.metrics[event.head.moment] = event.metrics
+        if sign_up is not None:
+            ask_both(run, sign_up, event)
+    return event
 
 
 def _final_sage(run: Run, moments: Sequence[Moment]) -> Sage | None:
@@ -355,9 +361,9 @@ def _choose(run: Run, moment: Moment) -> None:
 
 
 def _final_trees(
-    run: Run, moments: Sequence[Moment]
-) -> Iterator[tuple[Moment, NDArray[np.float32], list[Trees]]]:
-    """Each moment with its inputs and the trees that are fitted on all its labels, one model a shape."""
+    run: Run, moments: Sequence[Moment], event: EventHead | None
+) -> Iterator[tuple[Moment, NDArray[np.float32], Trees]]:
+    """Each moment with its inputs and the trees fitted on all its labels, all shapes as one model."""
     for moment in moments:
         rows = _labelled(run)
         rows = rows[moment.reached[rows]]
@@ -377,7 +383,13 @@ def _final_trees(
             )
             for shape, rounds in moment.rounds.items()
         ]
-        yield moment, columns, run.spread.each(f"final fit at {moment.name}", pieces, run.tell)
+        grown = run.spread.each(f"final fit at {moment.name}", pieces, run.tell)
+        trees = grown[0] if len(grown) == 1 else mixed([(one, 1.0 / len(grown)) for one in grown])
+        if moment.of_events and event is not None and event.head.booster is not None:
+            trees = both_as_one(trees, event.head.booster, moment.of_events)
+            moment.contact = moment.contact or event.head.contact
+            columns = run.columns(moment).of(None, np.zeros(0, np.int64))
+        yield moment, columns, trees
 
 
 def _trees_on(
@@ -393,14 +405,13 @@ def _finish(
     run: Run,
     moment: Moment,
     columns: NDArray[np.float32],
-    grown: Sequence[Trees],
+    booster: Trees,
     sage: Sage | None,
     draft: BundleDraft,
 ) -> None:
     """The head on all labels, with its figures."""
     from gnn.figures import baselines_of, metrics_of  # here: scoring needs no scikit-learn
 
-    booster = grown[0] if len(grown) == 1 else mixed([(one, 1.0 / len(grown)) for one in grown])
     head = Head(
         moment.name,
         booster,

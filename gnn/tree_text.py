@@ -60,20 +60,21 @@ def write_trees(trees: Sequence[GrownTree], *, model: str, n_features: int, aver
     return _text(model, n_features, averaged, blocks)
 
 
-def mix(parts: Sequence[tuple[Trees, float]]) -> str:
+def mix(parts: Sequence[tuple[Trees, float]], n_features: int | None = None) -> str:
     """Write several models as one, so that they are walked, explained and kept as one.
 
     Args:
         parts: Models of the same columns, each with what its margin is multiplied by.
+        n_features: Columns that the model is asked with, those of the parts first; theirs if None.
 
     Returns:
         The text of a model whose margin is the sum of theirs, each times its factor.
 
     Raises:
-        ValueError: If there are no models, or if they are of different columns.
+        ValueError: If there are no models, or if they are of other columns.
     """
     widths = {trees.n_features for trees, _ in parts}
-    if len(widths) != 1:
+    if not parts or (len(widths) != 1 if n_features is None else max(widths) > n_features):
         message = f"models of the same columns are needed to mix them, got some of {sorted(widths)} columns"
         raise ValueError(message)
     blocks = []
@@ -87,7 +88,7 @@ def mix(parts: Sequence[tuple[Trees, float]]) -> str:
                 else [f"{MODEL_FIELD}=lightgbm"]
             )
             blocks.append("\n".join([*own, *lines]))
-    return _text("+".join(trees.model for trees, _ in parts), widths.pop(), False, blocks)
+    return _text("+".join(trees.model for trees, _ in parts), n_features or widths.pop(), False, blocks)
 
 
 def _scaled(line: str, by: float) -> str:

@@ -128,17 +128,18 @@ def margins(trees: Trees, features: NDArray[np.float32], rounds: int | None = No
     return walk(trees, features, len(trees) if rounds is None else rounds)
 
 
-def mixed(parts: Sequence[tuple[Trees, float]]) -> Trees:
+def mixed(parts: Sequence[tuple[Trees, float]], n_features: int | None = None) -> Trees:
     """Several models as one, walked, explained and kept as any other.
 
     Args:
         parts: Models of the same columns, each with what its margin is multiplied by.
+        n_features: Columns that the model is asked with, those of the parts first; theirs if None.
 
     Returns:
         A model whose margin is the sum of theirs, each times its factor; its parts stand one after another:
         its first trees are no smaller model of the same sort.
 
     Raises:
-        ValueError: If there are no models, or if they are of different columns.
+        ValueError: If there are no models, or if they are of other columns.
     """
-    return read_trees(mix(parts), "mixed models")
+    return read_trees(mix(parts, n_features), "mixed models")

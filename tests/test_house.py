@@ -123,6 +123,7 @@ EXPORTS = {
     "graph_etl.simulate": ["SimulatedPlatform", "SimulationConfig", "load_simulation", "simulate"],
     "features": [
         "CONTACT_FEATURES",
+        "REPUTATION_FEATURES",
         "Contact",
         "FeatureSpec",
         "GraphView",
@@ -133,6 +134,7 @@ EXPORTS = {
         "MomentError",
         "Queries",
         "Registry",
+        "Reputation",
         "Side",
         "Source",
         "asked_of",
@@ -145,6 +147,7 @@ EXPORTS = {
         "moment_ms",
         "profiles",
         "registry_of",
+        "reputation",
         "view_of",
     ],
     "rings": [
