@@ -181,7 +181,11 @@ def _at_sign_up(
     timed = np.flatnonzero(np.asarray(snapshot.first_seen_ms) != NO_TIME)
     known_ms = np.asarray(snapshot.event_known_ms)[np.asarray(snapshot.first_pos)[timed]]
     events, accounts = spread.share(columns), spread.share(sign_up)
-    inside = [timed[(known_ms > block.cut_ms) & (known_ms <= block.end_ms)] for block in blocks]
+    inside = [
+        # Whoever acted before it signed up has been learned from.
+        np.setdiff1d(timed[(known_ms > block.cut_ms) & (known_ms <= block.end_ms)], block.past.account)
+        for block in blocks
+    ]
     pieces = [
         partial(
             HeldOutTrees(

@@ -23,6 +23,7 @@ from features import (
     contact,
     known_bad_of,
     registry_of,
+    reputation,
 )
 from features.visibility import age_place_of, older
 from graph_etl import Hasher, JournalRow, LiveCut, LiveEvent, LiveSwitch, LiveVerdict, Snapshot
@@ -142,6 +143,10 @@ def test_all_that_was_applied_reads_like_a_snapshot_built_with_it(
     expected = contact(built, asked, known.since, known.until)
     np.testing.assert_array_equal(near.features, expected.features)
     assert (expected.bad_account >= 0).sum() > 5  # not vacuous
+    near_by = reputation(live, as_live, live.known_bad_timed.since, live.known_bad_timed.until)
+    rated = reputation(built, asked, known.since, known.until)
+    np.testing.assert_array_equal(near_by.features, rated.features)
+    assert (rated.features[:, 0] > 0).sum() > 5
 
 
 def test_an_event_is_answered_as_a_later_build_sees_it(
@@ -272,7 +277,7 @@ def test_not_linked_cuts_a_link_until_it_ends(before: Snapshot) -> None:
     at = int(before.event_known_ms[-1]) + 1000
     shared = (("device", "only-these-two"),)
 
-    def apply(content: LiveEvent | LiveCut | LiveSwitch) -> None:
+    def apply(content: LiveEvent | LiveVerdict | LiveCut | LiveSwitch) -> None:
         live.apply(JournalRow(next(seq), 0, content))
 
     def linked(time_ms: int) -> float:
@@ -280,12 +285,21 @@ def test_not_linked_cuts_a_link_until_it_ends(before: Snapshot) -> None:
         names = [spec.name for spec in LINK_FEATURES]
         return float(link_features(live, queries)[0, names.index("link.shared_count")])
 
+    def worst_reputation(time_ms: int) -> float:
+        known = live.known_bad_timed
+        queries = live.question(LiveEvent("login", "one", time_ms))
+        return float(reputation(live, queries, known.since, known.until).features[0, 0])
+
     for account in ("one", "two"):
         apply(LiveEvent("signup", account, at, identifiers=shared))
+    apply(LiveVerdict("two", 1, at, "analyst"))
     assert linked(at) > 0
+    assert worst_reputation(at) == pytest.approx(1 / (1 + 2))
     apply(LiveCut("two", "one", until_ms=at + 5000))
     assert linked(at) == 0
+    assert worst_reputation(at) == 0.0
     assert linked(at + 5000) > 0  # it has ended
+    assert worst_reputation(at + 5000) > 0.0
     assert list(live.cuts.values()) == [at + 5000]
     apply(LiveCut("one", "two", None, undone=True))
     assert linked(at) > 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features import LiveGraph, Queries, compute, known_bad_of, registry_of
+from features import LiveGraph, Queries, compute, known_bad_of, registry_of, reputation
 from features.contact import contact
 from features.rhythm import rhythm, rhythm_specs
 from features.without import Edge, without
@@ -107,6 +107,9 @@ def assert_reads_like(graph: LiveGraph, snapshot: Snapshot) -> NDArray[np.float3
     other = contact(snapshot, asked, known.since, known.until)
     assert differing(["a", "b", "c", "d"], near.features, other.features) == []
     assert near.users.tolist() == other.users.tolist()
+    rated = reputation(graph, here, graph.known_bad.since, graph.known_bad.until)
+    expected = reputation(snapshot, asked, known.since, known.until)
+    assert differing(["a", "b", "c"], rated.features, expected.features) == []
     # One question at a time reads no shared profiles.
     one = here.take(np.arange(3, len(places), 50))
     np.testing.assert_array_equal(compute(graph, one), found[3::50])

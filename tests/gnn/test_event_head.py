@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features import Queries, moment_ms
+from features import Queries, known_bad_of, moment_ms
 from features.queries import EVENT
 from gnn.event_head import EventHead, fit_event_head
-from gnn.inputs import EPOCH_FAMILIES, input_specs, inputs, places_of
+from gnn.inputs import EPOCH_FAMILIES, input_specs, inputs, places_of, with_contacts
 from gnn.targets import event_examples, targets
 from gnn.tree_walk import FLAG_BITS
 from gnn.trees import margins
@@ -32,7 +32,11 @@ def test_the_head_tells_bad_accounts_at_their_events(timed_snapshot: Snapshot, f
     labels = targets(timed_snapshot)
     examples = event_examples(timed_snapshot, labels)
     assert len(fitted.margin) == len(examples) > 200
-    columns = inputs(timed_snapshot, Queries.for_events(timed_snapshot, examples.position))
+    asked = Queries.for_events(timed_snapshot, examples.position)
+    columns = inputs(timed_snapshot, asked)
+    if fitted.head.contact:
+        known = known_bad_of(timed_snapshot, untimed=False)
+        columns = with_contacts(timed_snapshot, asked, columns, known.since, known.until)
     np.testing.assert_array_equal(margins(fitted.head.booster, columns), fitted.margin)
     assert fitted.metrics["auroc"]["value"] > 0.8
 
@@ -76,7 +80,7 @@ def with_epoch_columns(
 
 
 def names_used(snapshot: Snapshot, found: EventHead) -> set[str]:
-    names = [spec.name for spec in input_specs(snapshot, with_contact=False)]
+    names = [spec.name for spec in input_specs(snapshot, with_contact=True)]
     assert found.head.booster is not None
     return {names[column] for column in found.head.booster.nodes["feature"] >> FLAG_BITS}
 
@@ -123,3 +127,77 @@ def test_epoch_inputs_that_mislead_of_later_events_are_dropped(
     assert unmended is not None
     # Not vacuous: they do harm.
     assert unmended.metrics["auroc"]["value"] < found.metrics["auroc"]["value"]
+
+
+def with_verdicts_that_say(
+    monkeypatch: pytest.MonkeyPatch, values: Callable[[Queries], NDArray[np.float64]]
+) -> None:
+    """Let all other columns be noise, and what the verdicts of others say be the values."""
+    with_epoch_columns(monkeypatch, lambda queries: np.zeros((len(queries), 1)))
+
+    def told(
+        snapshot: Snapshot, queries: Queries, columns: NDArray[np.float32], *_: object
+    ) -> NDArray[np.float32]:
+        width = len(input_specs(snapshot, with_contact=True)) - columns.shape[1]
+        said = np.repeat(values(queries)[:, None], width, axis=1)
+        return np.hstack([columns, said.astype(np.float32)])
+
+    monkeypatch.setattr("gnn.event_head.with_contacts", told)
+
+
+def test_verdicts_of_others_that_tell_more_of_later_events_become_inputs(
+    timed_snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = targets(timed_snapshot).label == 1
+    with_verdicts_that_say(monkeypatch, lambda queries: label[queries.account].astype(float))
+    found = fit_event_head(timed_snapshot, targets(timed_snapshot))
+    assert found is not None
+    assert found.head.contact
+    assert found.metrics["verdicts_of_others"]
+    verdicts = {spec.name for spec in input_specs(timed_snapshot, with_contact=True) if spec.uses_verdicts}
+    assert names_used(timed_snapshot, found) & verdicts
+    without = fit_event_head(timed_snapshot, targets(timed_snapshot), without=("contact",))
+    assert without is not None
+    assert not without.head.contact
+
+
+def test_verdicts_of_others_that_tell_nothing_are_no_inputs(
+    timed_snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(1)
+    with_verdicts_that_say(monkeypatch, lambda queries: noise.normal(size=len(queries)))
+    found = fit_event_head(timed_snapshot, targets(timed_snapshot))
+    assert found is not None
+    assert not found.head.contact
+    assert not found.metrics["verdicts_of_others"]
+
+
+def test_an_event_is_told_of_verdicts_known_before_it_alone(
+    timed_snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Future shift: nothing that the head learned from changes with a verdict that came after all events.
+
+    Fails with ``untimed=True`` in `gnn.event_head.fit_event_head` where verdicts have no times.
+    """
+    seen: list[NDArray[np.int64]] = []
+
+    def noted(
+        snapshot: Snapshot,
+        queries: Queries,
+        columns: NDArray[np.float32],
+        since: NDArray[np.int64],
+        until: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        seen.append(since)
+        return with_contacts(snapshot, queries, columns, since, until)
+
+    monkeypatch.setattr("gnn.event_head.with_contacts", noted)
+    assert fit_event_head(timed_snapshot, targets(timed_snapshot)) is not None
+    timed = timed_snapshot.verdicts.filter(timed_snapshot.verdicts["known_ms"].is_not_null())
+    known_ms = np.asarray(timed_snapshot.event_known_ms)
+    bad = timed.filter(timed["label"] == 1)
+    assert len(bad) > 10
+    for account, when in bad.select("account", "known_ms").iter_rows():
+        # Positions below `since` are all of events that were known before the verdict was.
+        place = int(seen[0][account])
+        assert place >= int(np.searchsorted(known_ms, when, side="left")) - 1

@@ -1,0 +1,185 @@
+"""Sign-up answered by two heads: the head for events answers along where held-out accounts gain."""
+
+import importlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import gnn
+from features import Queries, known_bad_of
+from gnn import BundleError, Scorer
+from gnn.event_head import EventHead, fit_event_head
+from gnn.inputs import input_specs, inputs, with_contacts
+from gnn.signing_up import ask_both, both_as_one, sign_up_of
+from gnn.stages import Moment, Run
+from gnn.trees import Trees, fit_trees, margins
+from graph_etl import NO_TIME, Snapshot
+from tests.building import Built
+
+training = importlib.import_module("gnn.train")
+
+
+@pytest.fixture(scope="module")
+def prepared(timed_snapshot: Snapshot) -> tuple[Run, Moment]:
+    run = training.prepare(timed_snapshot, n_threads=1)
+    assert run.policy == "time"
+    moment = sign_up_of(training.moments_of(run, timed_snapshot.manifest["moments"]))
+    assert moment is not None
+    return run, moment
+
+
+@pytest.fixture(scope="module")
+def asked_along(prepared: tuple[Run, Moment]) -> EventHead:
+    run, moment = prepared
+    found = fit_event_head(run.snapshot, run.final, sign_up=moment.rows)
+    assert found is not None
+    return found
+
+
+def telling(run: Run, noise: float, seed: int = 0) -> NDArray[np.float64]:
+    """Margins that tell the labels, more or less."""
+    chance = np.random.default_rng(seed).normal(size=run.snapshot.n_accounts)
+    told: NDArray[np.float64] = (run.judge.label == 1) + chance * noise
+    return told
+
+
+def blocks_held_out(run: Run, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+    held = np.full(run.snapshot.n_accounts, np.nan)
+    for fold in run.folds:
+        held[fold.held_out] = margin[fold.held_out]
+    return held
+
+
+def test_a_sign_up_is_answered_by_models_of_the_blocks_before_it(
+    prepared: tuple[Run, Moment], asked_along: EventHead
+) -> None:
+    run, _ = prepared
+    assert asked_along.at_sign_up is not None
+    answered = ~np.isnan(asked_along.at_sign_up)
+    timed = np.asarray(run.snapshot.first_seen_ms) != NO_TIME
+    assert 0.1 < answered[timed].mean() < 1.0  # the first block has none before it
+    first_ms = np.asarray(run.snapshot.first_seen_ms)
+    assert first_ms[answered].min() > first_ms[timed & ~answered].min()
+    label = run.final.label
+    bad, good = (
+        asked_along.at_sign_up[answered & (label == 1)],
+        asked_along.at_sign_up[answered & (label == 0)],
+    )
+    assert min(len(bad), len(good)) > 3
+    assert bad.mean() > good.mean() + 0.5
+
+
+def test_no_sign_up_is_answered_by_a_model_that_has_seen_it(
+    prepared: tuple[Run, Moment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past and asked of each block part at its cut.
+
+    Fails with ``known_ms > block.cut_ms`` or ``setdiff1d`` left out of `gnn.event_head._at_sign_up`.
+    """
+    run, moment = prepared
+    event_head = importlib.import_module("gnn.event_head")
+    learned: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    told = event_head._past_and
+
+    def noted(events: object, past: NDArray[np.int64], accounts: object, some: NDArray[np.int64]) -> object:
+        learned.append((past, some))
+        return told(events, past, accounts, some)
+
+    def positions(*arguments: object) -> NDArray[np.int64]:
+        asked.append(arguments[1])  # type: ignore[arg-type]
+        return columns_of(*arguments)  # type: ignore[no-any-return]
+
+    asked: list[NDArray[np.int64]] = []
+    columns_of = event_head._columns
+    monkeypatch.setattr(event_head, "_past_and", noted)
+    monkeypatch.setattr(event_head, "_columns", positions)
+    assert fit_event_head(run.snapshot, run.final, sign_up=moment.rows) is not None
+    assert len(learned) > 1
+    known_ms = np.asarray(run.snapshot.event_known_ms)
+    first_pos = np.asarray(run.snapshot.first_pos)
+    actor = Queries.for_events(run.snapshot, asked[0]).account
+    for past, some in learned:
+        assert len(some) > 0
+        assert known_ms[asked[0][past]].max() < known_ms[first_pos[some]].min()
+        assert not np.isin(actor[past], some).any()
+
+
+@pytest.mark.parametrize(("own", "event", "shares"), [(2.0, 0.3, {0.5, 1.0}), (0.3, 3.0, {0.0})])
+def test_the_head_for_events_answers_along_where_held_out_accounts_gain(
+    prepared: tuple[Run, Moment], asked_along: EventHead, own: float, event: float, shares: set[float]
+) -> None:
+    run, moment = prepared
+    mine = replace(moment, trees=blocks_held_out(run, telling(run, own)), of_events=0.0)
+    before = mine.trees
+    ask_both(run, mine, replace(asked_along, at_sign_up=blocks_held_out(run, telling(run, event, 1))))
+    assert mine.of_events in shares
+    assert (mine.of_events == 0.0) == (mine.trees is before)
+
+
+def test_both_as_one_is_the_weighted_sum_whoever_sees_more_columns() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 5)).astype(np.float32)
+    label = (rows[:, 0] + rows[:, 4] > 0).astype(np.int8)
+    narrow, wide = (fit_trees(rows[:, :k], label, np.ones(400), rounds=30, n_threads=1) for k in (3, 5))
+    for own, event in ((narrow, wide), (wide, narrow)):
+        one = both_as_one(own, event, 0.25)
+        assert one.n_features == 5
+        expected = 0.75 * said(own, rows) + 0.25 * said(event, rows)
+        np.testing.assert_allclose(margins(one, rows), expected, rtol=0, atol=1e-12)
+
+
+def said(trees: Trees, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    return margins(trees, np.ascontiguousarray(rows[:, : trees.n_features]))
+
+
+def test_a_bundle_answers_sign_ups_with_both(timed_build: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the bundle says at sign-up is the mean of what its two heads say, columns of verdicts and all."""
+    monkeypatch.setattr("gnn.signing_up.enough", lambda *_: True)
+    monkeypatch.setattr("gnn.signing_up._SHARES", (0.5,))
+    monkeypatch.setattr("gnn.event_head._worth_it", lambda *_: True)
+    monkeypatch.setattr(
+        "gnn.signing_up.precision_of_folds",
+        lambda run, moment, margin: np.array([margin[~np.isnan(margin)].std()]),
+    )
+    snapshot = timed_build.snapshot
+    bundle = gnn.train(snapshot, timed_build.workspace, publish=False, without=("graph_sage",))
+    assert bundle.manifest["metrics"]["signup"]["share_of_events"] == 0.5
+    assert bundle.heads["event"].contact
+    assert bundle.heads["signup"].contact
+    asked = Queries.for_accounts(snapshot, moment="signup")
+    found = Scorer(snapshot, bundle).score(asked, "signup")
+    known = known_bad_of(snapshot, untimed=False)
+    columns = with_contacts(
+        snapshot, asked, inputs(snapshot, asked, epochs=bundle.epochs_for(snapshot)), known.since, known.until
+    )
+    assert columns.shape[1] == len(input_specs(snapshot, with_contact=True))
+    event = bundle.heads["event"].booster
+    signup = bundle.heads["signup"].booster
+    assert event is not None
+    assert signup is not None
+    np.testing.assert_array_equal(found.margin, margins(signup, columns))
+    assert len(signup) > len(event)
+    # Take the half of the head for events away: what is left reads no verdicts or only its own head's.
+    rest = found.margin - 0.5 * margins(event, columns)
+    assert np.corrcoef(rest, found.margin)[0, 1] > 0.5
+    assert not np.allclose(rest, found.margin)
+
+
+def test_a_bundle_of_other_columns_about_verdicts_is_refused(
+    timed_build: Built, timed_bundle: gnn.Bundle
+) -> None:
+    """A head of an older version knew four columns about verdicts: one clear line, no crash later on."""
+    head = timed_bundle.heads["retrospective"]
+    monkeyed = replace(head, contact=not head.contact)
+    heads = dict(timed_bundle.heads) | {"retrospective": monkeyed}
+
+    class Older:
+        """The bundle with one head of other columns."""
+
+        def __getattr__(self, name: str) -> object:
+            return heads if name == "heads" else getattr(timed_bundle, name)
+
+    with pytest.raises(BundleError, match="run `ringwatch train`"):
+        Scorer(timed_build.snapshot, Older())  # type: ignore[arg-type]
