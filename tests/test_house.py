@@ -123,7 +123,6 @@ EXPORTS = {
     "graph_etl.simulate": ["SimulatedPlatform", "SimulationConfig", "load_simulation", "simulate"],
     "features": [
         "CONTACT_FEATURES",
-        "REPUTATION_FEATURES",
         "Contact",
         "FeatureSpec",
         "GraphView",
@@ -133,6 +132,7 @@ EXPORTS = {
         "LiveOrderError",
         "MomentError",
         "Queries",
+        "REPUTATION_FEATURES",
         "Registry",
         "Reputation",
         "Side",

@@ -1,6 +1,7 @@
 """Sign-up answered by two heads: the head for events answers along where held-out accounts gain."""
 
 import importlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -134,37 +135,59 @@ def said(trees: Trees, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     return margins(trees, np.ascontiguousarray(rows[:, : trees.n_features]))
 
 
-def test_a_bundle_answers_sign_ups_with_both(timed_build: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the bundle says at sign-up is the mean of what its two heads say, columns of verdicts and all."""
-    monkeypatch.setattr("gnn.signing_up.enough", lambda *_: True)
-    monkeypatch.setattr("gnn.signing_up._SHARES", (0.5,))
-    monkeypatch.setattr("gnn.event_head._worth_it", lambda *_: True)
-    monkeypatch.setattr(
-        "gnn.signing_up.precision_of_folds",
-        lambda run, moment, margin: np.array([margin[~np.isnan(margin)].std()]),
-    )
-    snapshot = timed_build.snapshot
-    bundle = gnn.train(snapshot, timed_build.workspace, publish=False, without=("graph_sage",))
-    assert bundle.manifest["metrics"]["signup"]["share_of_events"] == 0.5
-    assert bundle.heads["event"].contact
-    assert bundle.heads["signup"].contact
-    asked = Queries.for_accounts(snapshot, moment="signup")
-    found = Scorer(snapshot, bundle).score(asked, "signup")
-    known = known_bad_of(snapshot, untimed=False)
-    columns = with_contacts(
-        snapshot, asked, inputs(snapshot, asked, epochs=bundle.epochs_for(snapshot)), known.since, known.until
-    )
-    assert columns.shape[1] == len(input_specs(snapshot, with_contact=True))
-    event = bundle.heads["event"].booster
-    signup = bundle.heads["signup"].booster
+@pytest.fixture(scope="module")
+def both(timed_build: Built) -> Iterator[gnn.Bundle]:
+    """A bundle whose heads know the verdicts of others, and whose sign-up is answered by two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gnn.signing_up.enough", lambda *_: True)
+        patch.setattr("gnn.signing_up._SHARES", (0.5,))
+        patch.setattr(
+            "gnn.signing_up.precision_of_folds", lambda run, moment, margin: np.nanstd(margin, keepdims=True)
+        )
+        patch.setattr("gnn.event_head._worth_it", lambda *_: True)
+        yield gnn.train(timed_build.snapshot, timed_build.workspace, publish=False, without=("graph_sage",))
+
+
+def test_a_bundle_answers_sign_ups_with_both(timed_snapshot: Snapshot, both: gnn.Bundle) -> None:
+    """Half of what it says at sign-up is what its head for events says, columns of verdicts and all."""
+    assert both.manifest["metrics"]["signup"]["share_of_events"] == 0.5
+    assert both.heads["event"].contact
+    assert both.heads["signup"].contact
+    asked = Queries.for_accounts(timed_snapshot, moment="signup")
+    found = Scorer(timed_snapshot, both).score(asked, "signup")
+    known = known_bad_of(timed_snapshot, untimed=False)
+    columns = inputs(timed_snapshot, asked, epochs=both.epochs_for(timed_snapshot))
+    columns = with_contacts(timed_snapshot, asked, columns, known.since, known.until)
+    event, signup = both.heads["event"].booster, both.heads["signup"].booster
     assert event is not None
     assert signup is not None
+    assert signup.n_features == event.n_features == len(input_specs(timed_snapshot, with_contact=True))
     np.testing.assert_array_equal(found.margin, margins(signup, columns))
-    assert len(signup) > len(event)
-    # Take the half of the head for events away: what is left reads no verdicts or only its own head's.
-    rest = found.margin - 0.5 * margins(event, columns)
-    assert np.corrcoef(rest, found.margin)[0, 1] > 0.5
-    assert not np.allclose(rest, found.margin)
+    # The trees of the head for events stand last; without them its own half is left.
+    n_own = len(signup) - len(event)
+    assert n_own > 0
+    own = margins(signup, columns, n_own)
+    np.testing.assert_allclose(found.margin - own, 0.5 * margins(event, columns), rtol=0, atol=1e-9)
+    assert np.abs(own).max() > 0.1
+
+
+def test_what_bad_accounts_share_is_told_with_its_numbers(timed_snapshot: Snapshot, both: gnn.Bundle) -> None:
+    scorer = Scorer(timed_snapshot, both)
+    asked = Queries.for_accounts(timed_snapshot)
+    result = scorer.score(asked, "event")
+    told = 0
+    for row in np.argsort(-result.margin)[:60].tolist():
+        rated = scorer.reputation(asked.take(np.array([row])))
+        for reason in gnn.reasons(scorer, asked, result, row, top=12):
+            if reason.code != "REPUTATION":
+                continue
+            told += 1
+            (evidence,) = reason.evidence
+            assert evidence["known_bad"] == rated.n_bad[0] > 0
+            assert evidence["accounts"] == rated.n_others[0]
+            assert f"{rated.n_bad[0]:,} " in reason.message
+            assert not reason.safe_for_user
+    assert told > 0
 
 
 def test_a_bundle_of_other_columns_about_verdicts_is_refused(
