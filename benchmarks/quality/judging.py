@@ -192,17 +192,17 @@ class Spread:
 
 def bootstrap(
     judged: Judged, score: NDArray[np.float64], *, draws: int = 100, seed: int = 0
-) -> dict[str, float]:
-    """Standard deviation of the figures over resampled examples, where a set has one part only.
+) -> dict[str, list[float]]:
+    """The figures over resampled examples, where a set has one part only.
 
     Args:
         judged: Who is judged.
         score: ``float64[R]``.
         draws: Number of resamples.
-        seed: Of the draws.
+        seed: Of the draws: the same one gives two scores the same resamples, to be compared pair by pair.
 
     Returns:
-        A standard deviation for each figure.
+        A value of each figure for each resample that has both classes.
     """
     rng = np.random.default_rng(seed)
     found: list[dict[str, float]] = []
@@ -211,4 +211,4 @@ def bootstrap(
         drawn = Judged(judged.rows[picked], judged.bad[picked], judged.weight[picked])
         if drawn.both:
             found.append(figures(drawn, score))
-    return {name: float(np.std([one[name] for one in found], ddof=1)) for name in FIGURES}
+    return {name: [one[name] for one in found] for name in FIGURES}

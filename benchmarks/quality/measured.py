@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.quality.rows import Runner
     from benchmarks.quality.sets import DataSet
 
+_NORMAL_95: Final = 1.96
 # Fewer bad or good accounts than this and a figure is noise.
 _LEAST: Final = 20
 
@@ -32,6 +34,7 @@ class Row:
         name: Of the row.
         spread: Mean and spread by figure; empty where the method has nothing to say.
         values: The figure of each part, by figure.
+        resampled: The figure of each resample of the examples, by figure, where there is one part only.
         slices: Mean and spread by slice and figure.
         calibration_error: Expected calibration error of probabilities, or None.
         seconds: Of all its cells.
@@ -42,6 +45,7 @@ class Row:
     name: str
     spread: dict[str, Spread] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
+    resampled: dict[str, list[float]] = field(default_factory=dict)
     slices: dict[str, dict[str, Spread]] = field(default_factory=dict)
     calibration_error: float | None = None
     seconds: float = 0.0
@@ -66,7 +70,7 @@ def measured(runner: Runner, data: DataSet, row: str) -> Row:
     found = Row(row)
     if cells is None:
         return found
-    found.values, found.spread = _judged(data, data.judged, cells)
+    found.values, found.spread, found.resampled = _judged(data, data.judged, cells)
     for name, chosen in data.slices.items():
         some = data.judged.within(chosen)
         if _worth_a_slice(data, some):
@@ -95,7 +99,7 @@ def _prior(data: DataSet) -> Row:
         if _worth_a_slice(data, some):
             figures_of = prior_figures(some)
             slices[name] = {figure: Spread(figures_of[figure], float("nan"), 1) for figure in FIGURES}
-    return Row(PRIOR, spread, values, slices)
+    return Row(PRIOR, spread, values, slices=slices)
 
 
 def _by_part(data: DataSet, judged: Judged) -> list[Judged]:
@@ -109,17 +113,18 @@ def _by_part(data: DataSet, judged: Judged) -> list[Judged]:
 
 def _judged(
     data: DataSet, judged: Judged, cells: Sequence[Cell]
-) -> tuple[dict[str, list[float]], dict[str, Spread]]:
-    """Figures of each part, and their summary."""
+) -> tuple[dict[str, list[float]], dict[str, Spread], dict[str, list[float]]]:
+    """Figures of each part, their summary, and those of resamples where there is one part."""
     each = [
         figures(one, cell.scores) for one, cell in zip(_by_part(data, judged), cells, strict=True) if one.both
     ]
     values = {name: [one[name] for one in each] for name in FIGURES}
     if len(each) == 1:  # nothing to spread over but the examples themselves
-        sd = bootstrap(_by_part(data, judged)[0], cells[0].scores)
-        return values, {name: Spread(each[0][name], sd[name], 1) for name in FIGURES}
+        drawn = bootstrap(_by_part(data, judged)[0], cells[0].scores)
+        spread = {name: Spread(each[0][name], float(np.std(drawn[name], ddof=1)), 1) for name in FIGURES}
+        return values, spread, drawn
     whole = figures(judged, _joined(data, cells)) if data.pooled else None
-    return values, _summed(values, whole)
+    return values, _summed(values, whole), {}
 
 
 def _summed(values: dict[str, list[float]], whole: dict[str, float] | None) -> dict[str, Spread]:
@@ -162,3 +167,26 @@ def gain(row: Row, other: Row, figure: str = "average_precision") -> Spread:
     """
     pairs = zip(row.values[figure], other.values[figure], strict=True)
     return Spread.of([one - two for one, two in pairs])
+
+
+def interval(row: Row, other: Row, figure: str = "average_precision") -> tuple[float, float] | None:
+    """Between what a row is ahead of another one, with 95 % confidence.
+
+    Args:
+        row: The one.
+        other: The other, of the same data set.
+        figure: By which figure.
+
+    Returns:
+        Mean of the parts plus and minus 1.96 standard errors; where there is one part, the 2.5th and the
+        97.5th percentile of the differences on the same resamples of its examples. None without either.
+    """
+    ahead = gain(row, other, figure)
+    if ahead.n > 1:
+        half = _NORMAL_95 * ahead.sd / math.sqrt(ahead.n)
+        return ahead.mean - half, ahead.mean + half
+    if not row.resampled or not other.resampled:
+        return None
+    pairs = zip(row.resampled[figure], other.resampled[figure], strict=True)
+    low, high = np.percentile([one - two for one, two in pairs], [2.5, 97.5])
+    return float(low), float(high)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.quality.judging import Spread
-from benchmarks.quality.measured import Row, gain
+from benchmarks.quality.measured import Row, gain, interval
 from benchmarks.quality.rows import PRIOR, PUBLISHED, PUBLISHED_TITLES, RINGWATCH, TITLES
 from graph_etl.errors import RingwatchError
 
@@ -26,7 +26,6 @@ _COLUMNS: Final = {
 }
 # What a peer's code may differ from the authors' by: three quarters of a standard deviation of the splits.
 TOLERANCE: Final = 0.01
-_NORMAL_95: Final = 1.96
 
 
 class MarkersMissing(RingwatchError):
@@ -141,9 +140,33 @@ def _said(rows: Sequence[Row]) -> str:
             f"By {_COLUMNS[figure]} Ringwatch is {abs(ahead):.3f} {word} the best other, "
             f"{title_of(best.name)}{much}."
         )
+    behind = _slices_behind(ours, others)
+    if ours.slices and others:
+        lines.append(
+            "Slices where the best other is ahead by more than one standard deviation: "
+            + ("; ".join(behind) if behind else "none")
+            + "."
+        )
     if "less GraphSAGE" in named:
         lines.append(f"GraphSAGE adds {added(ours, named['less GraphSAGE'])} to average precision.")
     return "\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _slices_behind(ours: Row, others: Sequence[Row]) -> list[str]:
+    """Slices and figures in which another method is ahead by more than the greater standard deviation."""
+    found = []
+    for name, spread in ours.slices.items():
+        for figure in ("average_precision", "auroc"):
+            best = max(others, key=lambda row: row.slices[name][figure].mean if name in row.slices else -1.0)
+            if name not in best.slices:
+                continue
+            rival = best.slices[name][figure]
+            if rival.mean - spread[figure].mean > max(rival.sd, spread[figure].sd):
+                found.append(
+                    f"{name}, {_COLUMNS[figure]} {shown(spread[figure])} for {shown(rival)} of "
+                    f"{title_of(best.name)}"
+                )
+    return found
 
 
 def summary(found: Mapping[str, Sequence[Row]]) -> str:
@@ -235,13 +258,11 @@ def added(ours: Row, less: Row) -> str:
         less: Without it.
 
     Returns:
-        The mean of the differences with its 95 % interval where there are several parts.
+        The mean of the differences with its 95 % interval, see `benchmarks.quality.measured.interval`.
     """
-    found = gain(ours, less)
-    if found.n < 2:
-        return f"{found.mean:+.4f} (one part, no interval)"
-    half = _NORMAL_95 * found.sd / math.sqrt(found.n)
-    return f"{found.mean:+.4f} (95 % interval {found.mean - half:+.4f} to {found.mean + half:+.4f})"
+    found, between = gain(ours, less), interval(ours, less)
+    told = "no interval" if between is None else f"95 % interval {between[0]:+.4f} to {between[1]:+.4f}"
+    return f"{found.mean:+.4f} ({told})"
 
 
 def published(rows: Sequence[Row]) -> tuple[str, bool]:

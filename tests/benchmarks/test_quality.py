@@ -18,13 +18,14 @@ from benchmarks.quality.judging import (
     FIGURES,
     Judged,
     Spread,
+    bootstrap,
     figures,
     judged_by_rings,
     judged_by_verdicts,
     prior_figures,
     recall_at_k,
 )
-from benchmarks.quality.measured import Row, gain, measured
+from benchmarks.quality.measured import Row, gain, interval, measured
 from benchmarks.quality.reduced import drawn, keeping
 from benchmarks.quality.rows import PUBLISHED, RINGWATCH, Runner, parts_of
 from benchmarks.quality.sets import ALL, DataSet, Verdicts, by_folds, fold_parts
@@ -253,6 +254,46 @@ def test_a_part_is_worth_the_difference_fold_by_fold() -> None:
     assert gain(ours, less).mean == pytest.approx(0.1 / 3)
     # sd of (0.1, 0, 0) is 0.0577; half an interval 1.96 × 0.0577 / √3 = 0.0653.
     assert report.added(ours, less) == "+0.0333 (95 % interval -0.0320 to +0.0987)"
+
+
+def test_a_part_of_a_set_with_one_part_is_worth_the_difference_on_the_same_resamples() -> None:
+    rng = np.random.default_rng(0)
+    bad = rng.random(400) < 0.2
+    judged = Judged(np.arange(400), bad, np.ones(400))
+    good, poor = bad + rng.normal(size=400), bad + 3.0 * rng.normal(size=400)
+    rows = []
+    for name, score in ((RINGWATCH, good), ("less GraphSAGE", poor)):
+        one, drawn = figures(judged, score), bootstrap(judged, score)
+        rows.append(
+            Row(
+                name,
+                {figure: Spread(one[figure], float(np.std(drawn[figure], ddof=1)), 1) for figure in FIGURES},
+                {figure: [one[figure]] for figure in FIGURES},
+                drawn,
+            )
+        )
+    ours, less = rows
+    between = interval(ours, less)
+    assert between is not None
+    assert 0.0 < between[0] < gain(ours, less).mean < between[1]
+    assert interval(ours, ours) == (0.0, 0.0)  # the same resamples
+    assert f"95 % interval {between[0]:+.4f}" in report.added(ours, less)
+    assert "no interval" in report.added(_row("a", 0.5, [0.5]), _row("b", 0.4, [0.4]))
+
+
+def test_a_slice_where_another_is_ahead_is_named() -> None:
+    """Told where it is more than the greater of the two standard deviations, and nowhere else."""
+
+    def row(name: str, new: float, old: float) -> Row:
+        found = _row(name, 0.5, [0.5])
+        for slice_name, mean in (("new accounts", new), ("old ones", old)):
+            found.slices[slice_name] = {figure: Spread(mean, 0.05, 1) for figure in FIGURES}
+        return found
+
+    said = report._said([row("xgbgraph", 0.6, 0.54), row(RINGWATCH, 0.5, 0.5)])
+    assert "new accounts, average precision 0.500 ± 0.050 for 0.600 ± 0.050 of XGBGraph" in said
+    assert "old ones" not in said
+    assert "standard deviation: none." in report._said([row("xgbgraph", 0.5, 0.5), row(RINGWATCH, 0.5, 0.5)])
 
 
 def test_the_summary_names_the_best_rival_and_what_graph_sage_adds() -> None:
