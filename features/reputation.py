@@ -24,6 +24,7 @@ from features.visibility import (
     n_fresh,
     neighbour,
     node_of,
+    position,
     size_of,
     visible_pairs,
 )
@@ -53,13 +54,19 @@ REPUTATION_FEATURES: Final = (
         "reputation.newest",
         "reputation",
         "reputation",
-        "that share of the thing that it came to last",
+        "greatest such share among the things that it last came to for the first time",
         uses_verdicts=True,
     ),
 )
-# Things, and accounts on each of them, that are looked at, the latest first.
+# Things, and accounts on each of them, that are looked at, the latest first. Dealings with accounts are no
+# things; so many counterparts are gone through for things at most.
 _THINGS: Final = 64
 _USERS: Final = 64
+_COUNTERPARTS: Final = 256
+# And so many that touch a thing for accounts: other things may touch it too.
+_MEMBERS: Final = 256
+# Position of what a question brings itself: after all others.
+_JUST_NOW: Final = 2**62
 # A share counts as if so many more accounts were there, none of them known to be bad: one of one is not all.
 _SHRUNKEN_BY: Final = 2.0
 
@@ -69,7 +76,7 @@ class Reputation:
     """What is known of the accounts on the things that the accounts asked about touch.
 
     Attributes:
-        features: ``float32[Q, 3]`` in the order of `REPUTATION_FEATURES`; NaN where it touches nothing.
+        features: ``float32[Q, 3]`` in the order of `REPUTATION_FEATURES`; NaN where it touches no thing.
         thing: ``int64[Q]``, the node with the greatest share, -1 where nobody is known to be bad.
         n_bad: ``int64[Q]``, known bad accounts among the latest on it.
         n_others: ``int64[Q]``, the latest accounts on it, the account itself left out.
@@ -108,7 +115,10 @@ def _reputation(
         worst = 0.0
         newest = 0.0
         total = 0.0
-        for step in range(min(size_of(span) + fresh, _THINGS)):
+        latest = np.int64(-1)
+        for step in range(min(size_of(span) + fresh, _COUNTERPARTS)):
+            if things == _THINGS:
+                break
             node = counterpart_at(graph, row + 1, span, extras, first, last, -1, fresh, step)
             if node >= 0 and account_at(graph, node) >= 0:
                 continue
@@ -117,7 +127,10 @@ def _reputation(
             if node >= 0:
                 members = visible_pairs(graph, row, node, horizon)
                 n_members = size_of(members)
-                for place in range(n_members - 1, max(0, n_members - _USERS) - 1, -1):
+                # The account itself takes no place: a question's own edge is in no list yet.
+                for place in range(n_members - 1, max(0, n_members - _MEMBERS) - 1, -1):
+                    if others == _USERS:
+                        break
                     j = account_at(graph, neighbour(graph, row, members, place))
                     if j < 0 or j == account:
                         continue
@@ -129,8 +142,15 @@ def _reputation(
                     ):
                         bad += 1
             share = bad / (others + _SHRUNKEN_BY)
+            # Things that came together are all the newest, in whatever order they stand.
+            if step < fresh:
+                came = np.int64(_JUST_NOW)
+            else:
+                came = position(graph, row + 1, span, size_of(span) - 1 - (step - fresh))
             if things == 0:
-                newest = share
+                latest = came
+            if came == latest:
+                newest = max(newest, share)
             things += 1
             total += share
             if share > worst:

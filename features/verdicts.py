@@ -86,13 +86,16 @@ class KnownBad:
         self.say(account, label, place)
 
 
-def known_bad_of(snapshot: Snapshot, *, untimed: bool) -> KnownBad:
+def known_bad_of(snapshot: Snapshot, *, untimed: bool, at_events: bool = False) -> KnownBad:
     """From and until which position each account of a snapshot is known to be bad.
 
     Args:
         snapshot: The snapshot.
         untimed: Whether verdicts without a time count, as known from the start. They may for reasons and
             policies of today; never as an input of a model, since nobody knows when they became known.
+        at_events: Whether all questions are asked just after an event, of `Queries.for_events` or at sign-up:
+            a verdict between two events then counts from the second. Else it counts for all that is asked
+            between the two.
 
     Returns:
         The table, which later verdicts can be added to.
@@ -107,7 +110,7 @@ def known_bad_of(snapshot: Snapshot, *, untimed: bool) -> KnownBad:
         if when is not None:
             place = int(np.searchsorted(known_ms, when, side="left"))
             # Known before the event at this position, not only with it: that event sees it too.
-            if place == len(known_ms) or known_ms[place] > when:
+            if place == len(known_ms) or (known_ms[place] > when and not at_events):
                 place -= 1
         table.take_in(account, label, place, through_service=source is not None, undoes=bool(undoes))
     return table

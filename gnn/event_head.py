@@ -11,6 +11,7 @@ import numpy as np
 from features import Queries, known_bad_of
 from features.queries import EVENT
 from gnn.blend import Blend
+from gnn.budget import Budget
 from gnn.bundle import Head
 from gnn.calibration import Calibration, fit_calibration
 from gnn.growing import HeldOutTrees
@@ -39,6 +40,8 @@ _BLOCKS: Final = 5
 _OLDER: Final = 0.5
 # Inputs from epochs stay, and verdicts of others become inputs, where they lower the log loss by this share.
 _LEAST_GAIN: Final = 0.005
+# The step that says how long others will take.
+_TREES: Final = "trees at events"
 # So many trees at least before a rising loss ends the search.
 _ENOUGH_ROUNDS: Final = 150
 
@@ -82,13 +85,14 @@ def fit_event_head(
     seed: int = 0,
     n_threads: int = 1,
     sign_up: NDArray[np.float32] | None = None,
+    budget: Budget | None = None,
     spread: Spread | None = None,
     progress: Tell | None = None,
 ) -> EventHead | None:
     """Fit the head that answers at an account's events after its sign-up.
 
     The events are cut into five blocks of time. Each block but the first is judged by models of the blocks
-    before it, with the verdicts known when it began. Shape and number of trees have the least log loss there,
+    before it, with the labels known when it began. Shape and number of trees have the least log loss there,
     which is steadier than average precision where bad accounts are few. Inputs from
     epochs stay, and verdicts of others become inputs, where they lower it by half a per cent and in more
     blocks than they raise it in. An event sees the verdicts that were known before it, in a held-out block
@@ -105,6 +109,7 @@ def fit_event_head(
         n_threads: Threads of the trees.
         sign_up: ``float32[A, F]`` of `gnn.inputs.inputs` for all accounts at their sign-up, where the head is
             to be asked about it too.
+        budget: The time that may be taken; all that is needed if None.
         spread: What runs the blocks; this process, one after another, if None.
         progress: Called with a stage, steps done and steps in all.
 
@@ -121,7 +126,7 @@ def fit_event_head(
     blocks = _blocks(snapshot, examples, seed)
     if not blocks:
         return None
-    spread = spread or Here()
+    spread, budget = spread or Here(), budget or Budget(None)
     asked = np.unique(np.concatenate([examples.position, *(block.past.position for block in blocks)]))
     columns = _columns(snapshot, asked, epochs, spread, tell)
     columns[:, places_of(snapshot, without)] = np.nan
@@ -131,7 +136,8 @@ def fit_event_head(
     def held_out(values: NDArray[np.float32], shape: Shape, note: str = "") -> _HeldOut:
         return _HeldOut(blocks, asked, values, shape, options, spread, tell, note)
 
-    best = min((held_out(columns, shape) for shape in SHAPES), key=lambda one: one.least)
+    with budget.step(_TREES):
+        best = min((held_out(columns, shape) for shape in SHAPES), key=lambda one: one.least)
     communities = True
     places = [at for at in places_of(snapshot, EPOCH_FAMILIES) if not np.isnan(columns[:, at]).all()]
     if places:
@@ -141,8 +147,9 @@ def fit_event_head(
         if not _worth_it(best, bare):
             best, columns, communities = bare, without_epochs, False
     contact = False
-    known = known_bad_of(snapshot, untimed=False)
-    if "contact" not in without and (known.since < snapshot.end_horizon).any():
+    known = known_bad_of(snapshot, untimed=False, at_events=True)
+    somebody = "contact" not in without and (known.since < snapshot.end_horizon).any()
+    if somebody and budget.allows("verdicts of others at events", like=_TREES, kept=(_TREES,)):
         told = with_contacts(snapshot, Queries.for_events(snapshot, asked), columns, known.since, known.until)
         note = " with verdicts of others"
         richer = min((held_out(told, shape, note) for shape in SHAPES), key=lambda one: one.least)
@@ -151,7 +158,7 @@ def fit_event_head(
     held = best.held
     calibration = _calibration(blocks, held)
     at_sign_up = None
-    if sign_up is not None:
+    if sign_up is not None and budget.allows("sign-up by the head for events", like=_TREES):
         if contact:
             first = Queries.for_accounts(snapshot, moment="signup")
             sign_up = with_contacts(snapshot, first, sign_up, known.since, known.until)

@@ -324,18 +324,17 @@ def _tell(
 
 
 def _tell_reputation(scorer: Scorer, queries: Queries, row: int) -> tuple[str, list[dict[str, Any]]]:
-    """The thing with the greatest share of known bad accounts; nothing where nobody on it is."""
+    """The thing with the greatest share of known bad accounts; a single one is what contact tells of."""
     found = scorer.reputation(queries.take(np.array([row])))
-    node = int(found.thing[0])
-    if node < 0:
-        return "", []
-    kind, key = kind_and_key(scorer.source, node)
     bad, others = int(found.n_bad[0]), int(found.n_others[0])
+    if bad < 2:
+        return "", []
+    kind, key = kind_and_key(scorer.source, int(found.thing[0]))
     message = (
         f"Of the latest {how_many(others, 'other account')} on one {spoken(kind)} of it, "
-        f"{bad:,} {'is' if bad == 1 else 'are'} confirmed bad."
+        f"{bad:,} are confirmed bad."
     )
-    return message, [{"type": "shared_node", "kind": kind, "key": key, "accounts": others, "known_bad": bad}]
+    return message, [{"type": "reputation", "kind": kind, "key": key, "latest": others, "known_bad": bad}]
 
 
 def _tell_community(values: _Values, nodes: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from features import moment_ms
 from gnn.held_out import CONTACT_GAIN, enough, precision_of_folds
+from gnn.targets import MIN_OF_A_CLASS
 from gnn.trees import mixed
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def ask_both(run: Run, moment: Moment, event: EventHead) -> None:
     """Let the head for events answer along at sign-up, where that gains on held-out accounts.
 
     As much is asked of it as of the verdicts of others: average precision rises by .005 over the accounts
-    that both heads held out, and in more blocks of time than it falls in.
+    that both heads held out, and in more blocks of time than it falls in. What the head for events says there
+    is prequential: a sign-up is answered by a model of the events before its block of events, and with the
+    verdicts on others that were known before it, as a service would have answered it. So an account of the
+    same fold that acted before may have been learned from, which the head for sign-up never does.
 
     Args:
         run: The training; its folds are blocks of time, else nothing is done.
@@ -53,6 +57,9 @@ def ask_both(run: Run, moment: Moment, event: EventHead) -> None:
         return
     both = ~np.isnan(event.at_sign_up) & ~np.isnan(moment.trees)
     own = np.where(both, moment.trees, np.nan)
+    judged = run.judge.label[run.choosing(moment, own)]
+    if min(int((judged == label).sum()) for label in (0, 1)) < MIN_OF_A_CLASS:
+        return
     plain = precision_of_folds(run, moment, own)
     best = 0.0
     for share in _SHARES:
@@ -73,4 +80,5 @@ def both_as_one(own: Trees, event: Trees, share: float) -> Trees:
     Returns:
         Trees of the columns of the wider one.
     """
-    return mixed([(own, 1.0 - share), (event, share)], max(own.n_features, event.n_features))
+    parts = [(trees, weight) for trees, weight in ((own, 1.0 - share), (event, share)) if weight > 0.0]
+    return mixed(parts, max(own.n_features, event.n_features))

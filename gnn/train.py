@@ -68,7 +68,8 @@ def train(
     """Train a bundle on a snapshot.
 
     The chain of each fold (trees, GraphSAGE, verdict inputs) is fitted without the labels of its held-out
-    accounts; number of trees, verdict inputs, blend and calibration are chosen on held-out margins.
+    accounts; number of trees, verdict inputs, blend and calibration are chosen on held-out margins. The head
+    for events goes by blocks of time instead, and so does its share of sign-up (`gnn.signing_up`).
 
     Args:
         snapshot: The snapshot.
@@ -80,7 +81,8 @@ def train(
         budget_s: Seconds that the search may take; as much as it needs if None. Within a budget shapes,
             verdict inputs, the head for events and GraphSAGE may be left out, and the bundle says so.
         without: Families of inputs (see `features.FeatureSpec`) that no model may use, to measure what each
-            is worth; ``contact`` and ``graph_sage`` leave those stages out.
+            is worth; ``contact`` (all that verdicts of others say, reputation too) and ``graph_sage`` leave
+            those stages out.
         n_threads: Threads of trees and GraphSAGE; by the number of accounts if None, since on small data
             starting threads costs more than they bring.
         publish: Whether the bundle becomes the workspace's current one.
@@ -310,6 +312,7 @@ def _event_head(run: Run, moments: Sequence[Moment], draft: BundleDraft) -> Even
         seed=run.seed,
         n_threads=run.n_threads,
         sign_up=None if sign_up is None else sign_up.rows,
+        budget=run.budget,
         spread=run.spread,
         progress=run.tell,
     )
@@ -388,6 +391,8 @@ def _final_trees(
         if moment.of_events and event is not None and event.head.booster is not None:
             trees = both_as_one(trees, event.head.booster, moment.of_events)
             moment.contact = moment.contact or event.head.contact
+            # Epochs may be inputs of the one head and not of the other: scoring gives them to both.
+            moment.columns = moment.rows
             columns = run.columns(moment).of(None, np.zeros(0, np.int64))
         yield moment, columns, trees
 

@@ -145,6 +145,7 @@ def both(timed_build: Built) -> Iterator[gnn.Bundle]:
             "gnn.signing_up.precision_of_folds", lambda run, moment, margin: np.nanstd(margin, keepdims=True)
         )
         patch.setattr("gnn.event_head._worth_it", lambda *_: True)
+        patch.setattr("gnn.held_out._worth_it", lambda richer, plain, least: "without" in plain._stage)
         yield gnn.train(timed_build.snapshot, timed_build.workspace, publish=False, without=("graph_sage",))
 
 
@@ -171,6 +172,39 @@ def test_a_bundle_answers_sign_ups_with_both(timed_snapshot: Snapshot, both: gnn
     assert np.abs(own).max() > 0.1
 
 
+def test_percentiles_are_of_the_scores_that_are_served(timed_snapshot: Snapshot, both: gnn.Bundle) -> None:
+    """Sign-up's own head dropped inputs of epochs that the head for events kept: both are served them."""
+    assert not both.manifest["metrics"]["signup"]["communities"]
+    assert both.manifest["metrics"]["event"]["communities"]
+    served = Scorer(timed_snapshot, both).score(
+        Queries.for_accounts(timed_snapshot, moment="signup"), "signup"
+    )
+    kept = both.quantiles("signup")
+    np.testing.assert_allclose(
+        np.quantile(served.score, [0.0, 0.5, 1.0]), np.quantile(kept, [0.0, 0.5, 1.0]), rtol=0, atol=1e-3
+    )
+
+
+def test_a_head_that_answers_alone_carries_no_other_trees() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 5)).astype(np.float32)
+    trees = fit_trees(rows, (rows[:, 0] > 0).astype(np.int8), np.ones(400), rounds=30, n_threads=1)
+    alone = both_as_one(trees, trees, 1.0)
+    assert len(alone) == len(trees)
+    np.testing.assert_array_equal(margins(alone, rows), margins(trees, rows))
+
+
+def test_a_handful_of_sign_ups_chooses_nothing(prepared: tuple[Run, Moment], asked_along: EventHead) -> None:
+    """Ten of both classes have to be held out by both heads."""
+    run, moment = prepared
+    mine = replace(moment, trees=blocks_held_out(run, telling(run, 2.0)), of_events=0.0)
+    event = blocks_held_out(run, telling(run, 0.3, 1))
+    bad = np.flatnonzero((run.judge.label == 1) & ~np.isnan(event))
+    event[bad[5:]] = np.nan
+    ask_both(run, mine, replace(asked_along, at_sign_up=event))
+    assert mine.of_events == 0.0
+
+
 def test_what_bad_accounts_share_is_told_with_its_numbers(timed_snapshot: Snapshot, both: gnn.Bundle) -> None:
     scorer = Scorer(timed_snapshot, both)
     asked = Queries.for_accounts(timed_snapshot)
@@ -183,8 +217,9 @@ def test_what_bad_accounts_share_is_told_with_its_numbers(timed_snapshot: Snapsh
                 continue
             told += 1
             (evidence,) = reason.evidence
-            assert evidence["known_bad"] == rated.n_bad[0] > 0
-            assert evidence["accounts"] == rated.n_others[0]
+            assert evidence["type"] == "reputation"
+            assert evidence["known_bad"] == rated.n_bad[0] > 1
+            assert evidence["latest"] == rated.n_others[0]
             assert f"{rated.n_bad[0]:,} " in reason.message
             assert not reason.safe_for_user
     assert told > 0
