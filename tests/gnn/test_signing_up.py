@@ -109,8 +109,14 @@ def test_no_sign_up_is_answered_by_a_model_that_has_seen_it(
 
 @pytest.mark.parametrize(("own", "event", "shares"), [(2.0, 0.3, {0.5, 1.0}), (0.3, 3.0, {0.0})])
 def test_the_head_for_events_answers_along_where_held_out_accounts_gain(
-    prepared: tuple[Run, Moment], asked_along: EventHead, own: float, event: float, shares: set[float]
+    prepared: tuple[Run, Moment],
+    asked_along: EventHead,
+    own: float,
+    event: float,
+    shares: set[float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("gnn.signing_up.MIN_OF_A_CLASS", 2)  # the platform is small
     run, moment = prepared
     mine = replace(moment, trees=blocks_held_out(run, telling(run, own)), of_events=0.0)
     before = mine.trees
@@ -141,11 +147,12 @@ def both(timed_build: Built) -> Iterator[gnn.Bundle]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gnn.signing_up.enough", lambda *_: True)
         patch.setattr("gnn.signing_up._SHARES", (0.5,))
+        patch.setattr("gnn.signing_up.MIN_OF_A_CLASS", 1)
         patch.setattr(
             "gnn.signing_up.precision_of_folds", lambda run, moment, margin: np.nanstd(margin, keepdims=True)
         )
         patch.setattr("gnn.event_head._worth_it", lambda *_: True)
-        patch.setattr("gnn.held_out._worth_it", lambda richer, plain, least: "without" in plain._stage)
+        patch.setattr("gnn.held_out._worth_it", lambda richer, *_: "verdicts" in richer._stage)
         yield gnn.train(timed_build.snapshot, timed_build.workspace, publish=False, without=("graph_sage",))
 
 
