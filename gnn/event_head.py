@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 # Equal parts of the events in time: each but the first is judged by a model of those before it.
 _BLOCKS: Final = 5
-# Weight of a block in calibration, over that of the next: levels drift, slopes hardly do.
+# Weight of a block in calibration, and where verdicts prove themselves, over that of the next: levels drift, and
+# of what verdicts say later blocks see more.
 _OLDER: Final = 0.5
-# Inputs from epochs stay, and verdicts of others become inputs, where they lower the log loss by this share.
+# Inputs from epochs stay where they lower the log loss by this share.
 _LEAST_GAIN: Final = 0.005
 # The step that says how long others will take.
 _TREES: Final = "trees at events"
@@ -93,11 +94,12 @@ def fit_event_head(
 
     The events are cut into five blocks of time. Each block but the first is judged by models of the blocks
     before it, with the labels known when it began. Shape and number of trees have the least log loss there,
-    which is steadier than average precision where bad accounts are few. Inputs from
-    epochs stay, and verdicts of others become inputs, where they lower it by half a per cent and in more
-    blocks than they raise it in. An event sees the verdicts that were known before it, in a held-out block
-    too, as it would have been answered. The calibration is fitted on the
-    same margins, later blocks weighing more, and says how probable it is that the account is bad.
+    which is steadier than average precision where bad accounts are few. Inputs from epochs stay where they
+    lower it by half a per cent and in more blocks than they raise it in. Verdicts of others become inputs
+    where they lower it in the newest block, and in all with each block weighing twice the one before: in the
+    first ones hardly anybody is known. An event sees the verdicts that were known before it, in a held-out
+    block too, as it would have been answered. The calibration is fitted on the same margins, later blocks
+    weighing more, and says how probable it is that the account is bad.
 
     Args:
         snapshot: The snapshot.
@@ -153,7 +155,7 @@ def fit_event_head(
         told = with_contacts(snapshot, Queries.for_events(snapshot, asked), columns, known.since, known.until)
         note = " with verdicts of others"
         richer = min((held_out(told, shape, note) for shape in SHAPES), key=lambda one: one.least)
-        if _worth_it(richer, best):
+        if _lately_better(richer, best):
             best, columns, contact = richer, told, True
     held = best.held
     calibration = _calibration(blocks, held)
@@ -354,6 +356,13 @@ def _worth_it(richer: _HeldOut, plain: _HeldOut) -> bool:
     lowered = plain.losses[plain.rounds] - richer.losses[richer.rounds]
     enough = plain.least - richer.least >= _LEAST_GAIN * plain.least
     return enough and bool((lowered > 0.0).sum() > (lowered < 0.0).sum())
+
+
+def _lately_better(richer: _HeldOut, plain: _HeldOut) -> bool:
+    """Whether more inputs lower the loss in the newest block, and in all where later ones weigh more."""
+    lowered = plain.losses[plain.rounds] - richer.losses[richer.rounds]
+    weight = plain.weight * _OLDER ** np.arange(len(lowered))[::-1]
+    return bool(lowered[-1] > 0.0 and lowered @ weight > 0.0)
 
 
 def _calibration(blocks: list[_Block], held: list[NDArray[np.float64]]) -> Calibration:

@@ -206,17 +206,4 @@ def _worth_it(richer: HeldOut, plain: HeldOut, least: float) -> bool:
     """Whether more inputs gain enough, in all and in more folds than they lose in."""
     rounds = max(count for count in plain.table if count <= TRIAL_ROUNDS)
     gained = richer.precision_of_folds(rounds) - plain.precision_of_folds(rounds)
-    return enough(gained, least)
-
-
-def enough(gained: NDArray[np.float64], least: float) -> bool:
-    """Whether something gains enough over all held-out accounts, and in more folds than it loses in.
-
-    Args:
-        gained: Differences of what `precision_of_folds` gives.
-        least: What is asked of all accounts together.
-
-    Returns:
-        Whether it does.
-    """
     return bool(gained[0] >= least and (gained[1:] > 0.0).sum() > (gained[1:] < 0.0).sum())

@@ -1,5 +1,6 @@
 """The head for an account at its events: there where accounts act, learned from the past of each block."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,3 +207,23 @@ def test_an_event_is_told_of_verdicts_known_before_it_alone(
             told += 1
             assert known_ms[seeing[0]] >= when
     assert told > 5
+
+
+def test_verdicts_prove_themselves_on_the_newest_events() -> None:
+    """In the first blocks hardly anybody is known: a loss there weighs less than a gain where more are."""
+
+    class Losses:
+        """What the choice reads of a held-out model."""
+
+        rounds = 30
+        weight = np.ones(4)
+
+        def __init__(self, *losses: float) -> None:
+            self.losses = {30: np.array(losses)}
+
+    event_head = importlib.import_module("gnn.event_head")
+    plain = Losses(0.5, 0.5, 0.5, 0.5)
+    assert event_head._lately_better(Losses(0.55, 0.55, 0.5, 0.45), plain)
+    assert not event_head._lately_better(Losses(0.45, 0.45, 0.45, 0.51), plain)  # worse where it matters
+    assert not event_head._lately_better(Losses(0.5, 0.6, 0.6, 0.49), plain)
+    assert not event_head._lately_better(plain, plain)  # a tie goes to fewer inputs

@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -107,13 +108,13 @@ def test_no_sign_up_is_answered_by_a_model_that_has_seen_it(
         assert not np.isin(actor[past], some).any()
 
 
-@pytest.mark.parametrize(("own", "event", "shares"), [(2.0, 0.3, {0.5, 1.0}), (0.3, 3.0, {0.0})])
+@pytest.mark.parametrize(("own", "event", "share"), [(2.0, 0.3, 0.5), (0.3, 3.0, 0.0)])
 def test_the_head_for_events_answers_along_where_held_out_accounts_gain(
     prepared: tuple[Run, Moment],
     asked_along: EventHead,
     own: float,
     event: float,
-    shares: set[float],
+    share: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gnn.signing_up.MIN_OF_A_CLASS", 2)  # the platform is small
@@ -121,7 +122,7 @@ def test_the_head_for_events_answers_along_where_held_out_accounts_gain(
     mine = replace(moment, trees=blocks_held_out(run, telling(run, own)), of_events=0.0)
     before = mine.trees
     ask_both(run, mine, replace(asked_along, at_sign_up=blocks_held_out(run, telling(run, event, 1))))
-    assert mine.of_events in shares
+    assert mine.of_events == share
     assert (mine.of_events == 0.0) == (mine.trees is before)
 
 
@@ -144,14 +145,12 @@ def said(trees: Trees, rows: NDArray[np.float32]) -> NDArray[np.float64]:
 def answered_by_both(built: Built, *without: str) -> gnn.Bundle:
     """A bundle whose sign-up head dropped epochs, took verdicts, and is half that for events, with all."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gnn.signing_up.enough", lambda *_: True)
-        patch.setattr("gnn.signing_up._SHARES", (0.5,))
+        patch.setattr("gnn.signing_up.CONTACT_GAIN", -1.0)
         patch.setattr("gnn.signing_up.MIN_OF_A_CLASS", 1)
-        patch.setattr(
-            "gnn.signing_up.precision_of_folds",
-            lambda run, moment, margin: np.nanstd(margin, keepdims=True),
-        )
+        rising = count()
+        patch.setattr("gnn.signing_up.precision_of_folds", lambda *_: -np.arange(2.0) * next(rising))
         patch.setattr("gnn.event_head._worth_it", lambda *_: True)
+        patch.setattr("gnn.event_head._lately_better", lambda *_: True)
         patch.setattr("gnn.held_out._worth_it", lambda richer, *_: "verdicts" in richer._stage)
         return gnn.train(built.snapshot, built.workspace, publish=False, without=("graph_sage", *without))
 
@@ -196,15 +195,6 @@ def test_percentiles_are_of_the_scores_that_are_served(timed_build: Built) -> No
     assert len(np.unique(served.score)) > 5  # not vacuous: epochs are all that there is
     told = np.quantile(served.score, np.linspace(0.0, 1.0, len(bundle.quantiles("signup"))))
     np.testing.assert_allclose(served.percentile, percentile_of(told, served.score), rtol=0, atol=0.2)
-
-
-def test_a_head_that_answers_alone_carries_no_other_trees() -> None:
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(400, 5)).astype(np.float32)
-    trees = fit_trees(rows, (rows[:, 0] > 0).astype(np.int8), np.ones(400), rounds=30, n_threads=1)
-    alone = both_as_one(trees, trees, 1.0)
-    assert len(alone) == len(trees)
-    np.testing.assert_array_equal(margins(alone, rows), margins(trees, rows))
 
 
 def test_a_handful_of_sign_ups_chooses_nothing(prepared: tuple[Run, Moment], asked_along: EventHead) -> None:
