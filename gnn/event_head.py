@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 # Equal parts of the events in time: each but the first is judged by a model of those before it.
 _BLOCKS: Final = 5
-# Weight of a block in calibration, and where verdicts prove themselves, over that of the next: levels drift, and
-# of what verdicts say later blocks see more.
+# Weight of a block in calibration, and where verdicts prove themselves, over that of the next: levels drift,
+# and in later blocks more is known of others.
 _OLDER: Final = 0.5
 # Inputs from epochs stay where they lower the log loss by this share.
 _LEAST_GAIN: Final = 0.005
