@@ -1,14 +1,15 @@
 """Detection quality of Ringwatch beside other people's methods, one table from one run.
 
     python -m benchmarks.quality [--only SET ...] [--rows ROW ...] [--data DIR] [--splits N] [--seed N]
-                                 [--threads N] [--work DIR] [--fresh] [--write]
+                                 [--threads N] [--work DIR] [--fresh | --finished] [--write]
 
 Sets: tolokers (official splits), hop_sybil (ring-disjoint folds), game_signups (simulated, blocks of time,
 and its last sign-ups as of sign-up); with --data, a folder that holds theirs, also fraud_ecommerce and
 jodie_wikipedia (cut in time, each example as of its moment); first_days repeats tolokers and hop_sybil with
 no verdicts, bans only, 1 % and 10 %.
 Rows: the names in the first column of --list. A finished cell is kept in the work folder and found again as
-long as data and code behind it stay the same, so a run that was stopped goes on; --fresh computes all anew.
+long as data and code behind it stay the same, so a run that was stopped goes on; --fresh computes all anew,
+--finished computes nothing and names the rows that are not there.
 --write puts the table into docs/benchmarks.md. Exits 1 if a row failed or a peer disagrees with what was
 published of it.
 """
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.quality import report, sets, timed
-from benchmarks.quality.cells import ROOT, Cells
+from benchmarks.quality.cells import ROOT, Cells, NotFinished
 from benchmarks.quality.judging import Spread
 from benchmarks.quality.measured import Row, measured
 from benchmarks.quality.rows import PARTS, PUBLISHED, RINGWATCH, TITLES, Runner, parts_of
@@ -62,7 +63,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--work", type=Path, default=ROOT / ".ringwatch" / "bench" / "quality")
-    parser.add_argument("--fresh", action="store_true", help="compute again what is there already")
+    cells = parser.add_mutually_exclusive_group()
+    cells.add_argument("--fresh", action="store_true", help="compute again what is there already")
+    cells.add_argument("--finished", action="store_true", help="show what is there and compute nothing")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args(arguments)
     if options.list:
@@ -81,7 +84,7 @@ class _Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._began = time.perf_counter()
-        cells = Cells(options.work / "cells", fresh=options.fresh, tell=self.tell)
+        cells = Cells(options.work / "cells", fresh=options.fresh, finished=options.finished, tell=self.tell)
         self._runner = Runner(cells, seed=options.seed, n_threads=options.threads)
         self.good = True
         self.train_s: float | None = None
@@ -97,6 +100,8 @@ class _Bench:
         """A row; one that fails says so in the table and does not stop the others."""
         try:
             return measured(self._runner, data, name)
+        except NotFinished:
+            return Row(name, finished=False)
         except Exception as error:
             self.good = False
             self.tell(f"{data.name}: {name} FAILED: {type(error).__name__}: {error}")
@@ -108,6 +113,7 @@ class _Bench:
         wanted[2:2] = list(data.own_rules) if "rule" in wanted else []
         wanted += [row for row in parts_of(data) if row in self._options.rows]
         rows = [self.row(data, name) for name in wanted]
+        missing = [report.title_of(row.name) for row in rows if not row.finished]
         rows = [row for row in rows if row.spread or row.failed]
         if data.name == "hop_sybil":
             self.train_s = next((row.seconds for row in rows if row.name == RINGWATCH), None)
@@ -115,6 +121,8 @@ class _Bench:
         if isinstance(data, timed.TimedSet) and data.at_signup:
             self.at_signup[data.name] = rows
         text = report.section(data, rows)
+        if missing:
+            text += f"\nNot run: {'; '.join(missing)}.\n"
         if data.name == "tolokers" and "published" in self._options.rows:
             words, agree = report.published([self.row(data, name) for name in PUBLISHED])
             self.good = self.good and agree

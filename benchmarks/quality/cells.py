@@ -36,6 +36,10 @@ def code_hash(*folders: str) -> str:
     return digest.hexdigest()[:12]
 
 
+class NotFinished(Exception):
+    """A cell that has not been computed, where only finished ones are asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """What was computed once.
@@ -57,12 +61,16 @@ class Cells:
     Args:
         folder: Where they lie.
         fresh: Whether those that are there count for nothing.
+        finished: Whether only those that are there are wanted.
         tell: Called with a line for each cell that is begun or found.
     """
 
-    def __init__(self, folder: Path, *, fresh: bool, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, *, fresh: bool, tell: Callable[[str], None], finished: bool = False
+    ) -> None:
         self._folder = folder
         self._fresh = fresh
+        self._finished = finished
         self._tell = tell
         self._made: set[str] = set()
 
@@ -81,6 +89,9 @@ class Cells:
 
         Returns:
             The cell.
+
+        Raises:
+            NotFinished: If it is not there, and only finished ones are wanted.
         """
         text = json.dumps(inputs, sort_keys=True)
         place = self._folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
@@ -88,6 +99,8 @@ class Cells:
             held = json.loads(place.read_text())
             scores = np.array([np.nan if one is None else one for one in held["scores"]])
             return Cell(scores, held["seconds"], held["notes"])
+        if self._finished:
+            raise NotFinished(name)
         self._tell(f"{name} …")
         began = time.perf_counter()
         scores, notes = make()

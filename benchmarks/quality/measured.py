@@ -40,6 +40,7 @@ class Row:
         seconds: Of all its cells.
         notes: Of its cells.
         failed: Why there are no figures, where something broke.
+        finished: Whether its cells are there, where nothing is computed.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Row:
     seconds: float = 0.0
     notes: list[dict[str, Any]] = field(default_factory=list)
     failed: str = ""
+    finished: bool = True
 
 
 def measured(runner: Runner, data: DataSet, row: str) -> Row:

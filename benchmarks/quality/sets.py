@@ -111,8 +111,9 @@ class DataSet:
         return not self.splits
 
     def families(self) -> set[str]:
-        """Families of inputs that Ringwatch has here, and ``graph_sage``."""
-        return {spec.family for spec in input_specs(self.snapshot, with_contact=True)} | {"graph_sage"}
+        """Families of inputs that Ringwatch may have here, and ``graph_sage``."""
+        told = bool(self.snapshot.verdicts["known_ms"].is_not_null().any())
+        return {spec.family for spec in input_specs(self.snapshot, with_contact=told)} | {"graph_sage"}
 
     def ringwatch(
         self, number: int, *, seed: int, n_threads: int, without: Sequence[str]

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.peers.problem import Part
 from benchmarks.quality import report
-from benchmarks.quality.cells import Cells
+from benchmarks.quality.cells import Cells, NotFinished
 from benchmarks.quality.judging import (
     FIGURES,
     Judged,
@@ -211,6 +211,19 @@ def test_a_finished_cell_is_found_again(tmp_path: Path) -> None:
     fresh.get("one", {"seed": 0}, make)
     fresh.get("one", {"seed": 0}, make)  # once in a run is enough
     assert len(made) == 3
+
+
+def test_only_what_is_finished_is_shown_where_nothing_shall_be_computed(tmp_path: Path) -> None:
+    told: list[str] = []
+    Cells(tmp_path, fresh=False, tell=told.append).get("one", {"a": 1}, lambda: (np.ones(3), {}))
+    shown = Cells(tmp_path, fresh=False, finished=True, tell=told.append)
+
+    def never() -> tuple[np.ndarray, dict[str, object]]:
+        raise AssertionError
+
+    np.testing.assert_array_equal(shown.get("one", {"a": 1}, never).scores, np.ones(3))
+    with pytest.raises(NotFinished, match="one"):
+        shown.get("one", {"a": 2}, never)
 
 
 def test_a_method_with_nothing_to_learn_from_has_no_row(untimed_build: Built, tmp_path: Path) -> None:
