@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
+from threadpoolctl import ThreadpoolController
 
 from gnn.bundle import Bundle
 from gnn.layerwise import BLOCK_SHIFT, LayerwiseSage, Parts, block_range, n_blocks
@@ -178,8 +179,17 @@ def missing(job: Job, step: str) -> list[int]:
     return [block for block in range(job.blocks(step)) if not store.whole(job.name(step, block), job.key)]
 
 
+@lru_cache
+def _libraries() -> ThreadpoolController:
+    """The libraries that are loaded and their threads; looked up once."""
+    return ThreadpoolController()
+
+
 def worked(snapshot: Snapshot, bundle: Bundle, job: Job, step: str, block: int) -> None:
     """Make one file of a step; all files of the step before are there.
+
+    BLAS runs on one thread: with more, the last bits of a product depend on how many there are, and files
+    that several machines make together have to fit.
 
     Args:
         snapshot: The snapshot.
@@ -192,14 +202,15 @@ def worked(snapshot: Snapshot, bundle: Bundle, job: Job, step: str, block: int) 
         snapshot, sage_of(bundle), bundle.epochs_for(snapshot), full=job.full, shift=job.shift
     )
     stream = io.BytesIO()
-    if step == SHOWN:
-        np.save(stream, layers.shown(block))
-    elif step == SENT:
-        np.save(stream, layers.sent(block, _mapped(job, SHOWN)))
-    else:
-        accounts = np.arange(*block_range(block, job.accounts, job.shift), dtype=np.int64)
-        _, embedding = layers.heard(accounts, _mapped(job, SENT), shown=_mapped(job, SHOWN))
-        table(snapshot, bundle, accounts, embedding).write_parquet(stream)
+    with _libraries().limit(limits=1, user_api="blas"):
+        if step == SHOWN:
+            np.save(stream, layers.shown(block))
+        elif step == SENT:
+            np.save(stream, layers.sent(block, _mapped(job, SHOWN)))
+        else:
+            accounts = np.arange(*block_range(block, job.accounts, job.shift), dtype=np.int64)
+            _, embedding = layers.heard(accounts, _mapped(job, SENT), shown=_mapped(job, SHOWN))
+            table(snapshot, bundle, accounts, embedding).write_parquet(stream)
     _Store(job.url).write_checked(job.name(step, block), stream.getvalue(), job.key)
 
 
